@@ -1,0 +1,144 @@
+//! One block of a Transformer, top to bottom, with every site in plain sight.
+
+use retcon_kernels::activation::{activate, gated};
+use retcon_kernels::attention::{Attention, attention};
+use retcon_kernels::autograd::Var;
+use retcon_kernels::rope::{Rotary, rope};
+use retcon_kernels::rows::{add, gather_rows, reshape};
+
+use crate::batch::Rows;
+use crate::error::Result;
+use crate::past::Past;
+use crate::site::{Site, Spot};
+use crate::spec::{NormOrder, Position, Spec};
+use crate::tap::Tap;
+use crate::weight_id::{Part, WeightId};
+use crate::weights::Weights;
+
+/// A block of a model.
+pub(crate) struct Block<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) weights: &'a Weights,
+    pub(crate) rotary: Option<&'a Rotary>,
+    pub(crate) index: usize,
+}
+
+/// What a block is asked for, beside its input.
+pub(crate) struct Request<'a> {
+    /// Which positions the input's rows are.
+    pub(crate) rows: &'a Rows,
+    /// The rows of the input to go on with; all where `None`. All are attended to.
+    pub(crate) keep: Option<&'a [u32]>,
+    /// Keys and values of earlier positions, to attend to and to extend.
+    pub(crate) past: Option<&'a mut Past>,
+}
+
+impl Block<'_> {
+    /// `x` `[n, d_model]` to `[n, d_model]`, or `[keep, d_model]`.
+    pub(crate) fn run(&self, x: Var, request: Request<'_>, tap: &mut dyn Tap) -> Result<Var> {
+        let x = tap.at(self.site(Spot::In), x)?;
+        let h = tap.at(self.site(Spot::AttnIn), self.norm_before(Part::AttnNorm, &x)?)?;
+        let (x, mix) = self.attend(x, &h, request)?; // [n, d_model], [n, n_heads * d_head]
+        let mix = tap.at(self.site(Spot::AttnMix), mix)?;
+        let out = tap.at(self.site(Spot::AttnOut), self.linear(Part::O, &mix)?)?;
+        let mid = self.norm_after(Part::AttnNorm, add(&x, &out)?)?;
+        let mid = tap.at(self.site(Spot::Mid), mid)?;
+
+        let h = tap.at(self.site(Spot::MlpIn), self.norm_before(Part::MlpNorm, &mid)?)?;
+        let key = tap.at(self.site(Spot::MlpKey), self.key(&h)?)?; // [n, d_mlp]
+        let out = tap.at(self.site(Spot::MlpOut), self.linear(Part::Down, &key)?)?;
+        let out = self.norm_after(Part::MlpNorm, add(&mid, &out)?)?;
+        tap.at(self.site(Spot::Out), out)
+    }
+
+    /// The rows of `x` to go on with, and the values that they mix.
+    fn attend(&self, x: Var, h: &Var, request: Request<'_>) -> Result<(Var, Var)> {
+        let Request { rows, keep, past } = request;
+        let k = self.positioned(Part::K, Part::KNorm, h, rows)?;
+        let v = self.linear(Part::V, h)?;
+        let (k, v, n_keys) = match past {
+            Some(past) => past.extend(self.index, &k, &v, &rows.lengths())?,
+            None => (k, v, rows.lengths()),
+        };
+        let Some(keep) = keep else {
+            let q = self.positioned(Part::Q, Part::QNorm, h, rows)?;
+            return Ok((x, attention(&q, &k, &v, &rows.querying(&n_keys)?, &self.attention())?));
+        };
+        let kept = rows.keep(keep)?;
+        let (x, h) = (gather_rows(&x, keep)?, gather_rows(h, keep)?);
+        let q = self.positioned(Part::Q, Part::QNorm, &h, &kept)?;
+        Ok((x, attention(&q, &k, &v, &kept.querying(&n_keys)?, &self.attention())?))
+    }
+
+    /// Queries or keys of `h`: projected, normalized and rotated to their positions.
+    fn positioned(&self, part: Part, norm: Part, h: &Var, rows: &Rows) -> Result<Var> {
+        let mut x = self.linear(part, h)?;
+        if self.spec.qk_norm {
+            x = self.norm_heads(norm, &x)?;
+        }
+        match (&self.spec.position, self.rotary) {
+            (Position::Rotary(spec), Some(table)) => {
+                let (d_head, positions) = (self.spec.d_head, rows.flat());
+                Ok(rope(&x, table, &positions, d_head, spec.pairing)?)
+            }
+            _ => Ok(x),
+        }
+    }
+
+    /// `[n, heads * d_head]`, each head normalized.
+    fn norm_heads(&self, part: Part, x: &Var) -> Result<Var> {
+        let (n, width) = x.value().dims2()?;
+        let d_head = self.spec.d_head;
+        let heads = reshape(x, &[n * width / d_head, d_head])?;
+        let heads = self.weights.norm(self.id(part), self.spec.norm, &heads)?;
+        Ok(reshape(&heads, &[n, width])?)
+    }
+
+    /// The MLP's key, `[n, d_mlp]`.
+    fn key(&self, h: &Var) -> Result<Var> {
+        let up = self.linear(Part::Up, h)?;
+        if !self.spec.gated {
+            return Ok(activate(&up, self.spec.activation)?);
+        }
+        let gate = self.linear(Part::Gate, h)?;
+        Ok(gated(&gate, &up, self.spec.activation)?)
+    }
+
+    fn attention(&self) -> Attention {
+        Attention {
+            n_heads: self.spec.n_heads,
+            n_kv_heads: self.spec.n_kv_heads,
+            d_head: self.spec.d_head,
+            scale: self.spec.attention_scale,
+            mask: self.spec.mask,
+            window: self.spec.windows[self.index],
+            soft_cap: None,
+        }
+    }
+
+    fn norm_before(&self, part: Part, x: &Var) -> Result<Var> {
+        match self.spec.norm_order {
+            NormOrder::Pre => self.weights.norm(self.id(part), self.spec.norm, x),
+            NormOrder::Post => Ok(x.clone()),
+        }
+    }
+
+    fn norm_after(&self, part: Part, x: Var) -> Result<Var> {
+        match self.spec.norm_order {
+            NormOrder::Pre => Ok(x),
+            NormOrder::Post => self.weights.norm(self.id(part), self.spec.norm, &x),
+        }
+    }
+
+    fn linear(&self, part: Part, x: &Var) -> Result<Var> {
+        self.weights.linear(self.id(part), x)
+    }
+
+    fn id(&self, part: Part) -> WeightId {
+        WeightId::of_block(self.index, part)
+    }
+
+    fn site(&self, spot: Spot) -> Site {
+        Site::Block(self.index, spot)
+    }
+}

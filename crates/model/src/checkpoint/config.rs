@@ -1,0 +1,244 @@
+//! The settings of a model: typed access to the keys of `config.json`, whatever their source.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+
+/// Names that different families use for one setting. Asking for any finds the others.
+const SYNONYMS: &[&[&str]] = &[
+    &["hidden_size", "n_embd"],
+    &["intermediate_size", "n_inner"],
+    &["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"],
+    &["max_position_embeddings", "n_positions", "n_ctx"],
+    &["num_attention_heads", "n_head"],
+    &["num_hidden_layers", "n_layer"],
+    &["partial_rotary_factor", "rotary_pct"],
+    &["rope_theta", "rotary_emb_base"],
+];
+
+/// The settings of a model, under the names that Hugging Face gives them.
+///
+/// A setting that is `null` counts as absent.
+#[derive(Clone, Debug)]
+pub struct Config {
+    path: PathBuf,
+    /// The keys that lead to these settings, each with a dot, for error messages.
+    prefix: String,
+    values: Map<String, Value>,
+}
+
+/// A type that a setting can have.
+pub trait Setting: Sized {
+    /// The type in words.
+    const EXPECTED: &'static str;
+
+    /// The setting in `value`, if it is of this type.
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+impl Config {
+    /// Settings that come from the file at `path`.
+    pub fn new(path: impl Into<PathBuf>, values: Map<String, Value>) -> Self {
+        let mut values = values;
+        hoist_rope_parameters(&mut values);
+        Self { path: path.into(), prefix: String::new(), values }
+    }
+
+    /// The settings in the JSON file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::BadHeader`] where the file is no JSON object.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).map_err(Error::io(path))?;
+        let values = serde_json::from_slice(&text).map_err(Error::header(path))?;
+        Ok(Self::new(path, values))
+    }
+
+    /// Like [`Config::read`], but a file that isn't there has no settings.
+    ///
+    /// # Errors
+    /// As [`Config::read`], for other reasons.
+    pub fn read_or_empty(path: &Path) -> Result<Self> {
+        if path.exists() { Self::read(path) } else { Ok(Self::new(path, Map::new())) }
+    }
+
+    /// The file that the settings come from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The setting `key` as it stands in the file.
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        let synonyms = SYNONYMS.iter().find(|names| names.contains(&key));
+        std::iter::once(key)
+            .chain(synonyms.into_iter().copied().flatten().copied())
+            .find_map(|name| self.values.get(name).filter(|value| !value.is_null()))
+    }
+
+    /// The setting `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] where it is of another type.
+    pub fn find<T: Setting>(&self, key: &str) -> Result<Option<T>> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        match T::from_value(value) {
+            Some(setting) => Ok(Some(setting)),
+            None => Err(self.bad(key, T::EXPECTED, abridged(value))),
+        }
+    }
+
+    /// The setting `key`.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] where there is none, or of another type.
+    pub fn get<T: Setting>(&self, key: &str) -> Result<T> {
+        self.find(key)?.ok_or_else(|| self.bad(key, T::EXPECTED, "nothing"))
+    }
+
+    /// The setting `key`, or `default` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] where it is of another type.
+    pub fn get_or<T: Setting>(&self, key: &str, default: T) -> Result<T> {
+        Ok(self.find(key)?.unwrap_or(default))
+    }
+
+    /// The settings inside of the setting `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] where it is no object.
+    pub fn section(&self, key: &str) -> Result<Option<Self>> {
+        let Some(values) = self.find::<Map<String, Value>>(key)? else { return Ok(None) };
+        let prefix = format!("{}{key}.", self.prefix);
+        Ok(Some(Self { path: self.path.clone(), prefix, values }))
+    }
+
+    /// The error that the setting `key` should be `expected` but is `found`.
+    pub fn bad(&self, key: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
+        Error::BadConfig {
+            path: self.path.clone(),
+            key: format!("{}{key}", self.prefix),
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+}
+
+/// Writes the `rope_parameters` of newer files as older ones do: `rope_theta` on its own, and
+/// `rope_scaling` only where positions are scaled.
+fn hoist_rope_parameters(values: &mut Map<String, Value>) {
+    let Some(Value::Object(rope)) = values.get("rope_parameters").cloned() else { return };
+    for key in ["rope_theta", "partial_rotary_factor"] {
+        if let Some(value) = rope.get(key) {
+            values.entry(key).or_insert_with(|| value.clone());
+        }
+    }
+    if rope.get("rope_type").is_some_and(|kind| kind != "default") {
+        values.entry("rope_scaling").or_insert(Value::Object(rope));
+    }
+}
+
+fn abridged(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+impl Setting for usize {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_u64()?.try_into().ok()
+    }
+}
+
+impl Setting for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_f64()
+    }
+}
+
+impl Setting for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl Setting for String {
+    const EXPECTED: &'static str = "a text";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_str().map(Self::from)
+    }
+}
+
+impl Setting for Map<String, Value> {
+    const EXPECTED: &'static str = "an object";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_object().cloned()
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    const EXPECTED: &'static str = "a list";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(T::from_value).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(values: Value) -> Config {
+        let Value::Object(values) = values else { panic!("no object") };
+        Config::new("m/config.json", values)
+    }
+
+    #[test]
+    fn settings_are_typed_and_found_under_either_name() {
+        let config = config(json!({"n_layer": 12, "n_inner": null, "rope_theta": 10000, "a": [1]}));
+        assert_eq!(config.get::<usize>("num_hidden_layers").unwrap(), 12);
+        assert_eq!(config.get::<usize>("n_layer").unwrap(), 12);
+        assert_eq!(config.find::<usize>("intermediate_size").unwrap(), None);
+        assert_eq!(config.get_or("rope_theta", 1.0).unwrap(), 1e4);
+        assert_eq!(config.get_or("rms_norm_eps", 1e-6).unwrap(), 1e-6);
+        assert_eq!(config.get::<Vec<usize>>("a").unwrap(), [1]);
+    }
+
+    #[test]
+    fn errors_name_file_key_expected_and_found() {
+        let config = config(json!({"hidden_size": "big", "rope_scaling": {"factor": true}}));
+        let error = config.get::<usize>("hidden_size").unwrap_err().to_string();
+        assert_eq!(error, r#"m/config.json: `hidden_size`: expected a whole number, found: "big""#);
+        let error = config.get::<usize>("vocab_size").unwrap_err().to_string();
+        assert!(error.ends_with("found: nothing"), "{error}");
+        let rope = config.section("rope_scaling").unwrap().unwrap();
+        let error = rope.get::<f64>("factor").unwrap_err().to_string();
+        assert!(error.contains("`rope_scaling.factor`: expected a number, found: true"), "{error}");
+    }
+
+    #[test]
+    fn newer_rope_parameters_read_like_older_ones() {
+        let plain = json!({"rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}});
+        let plain = config(plain);
+        assert_eq!(plain.get::<f64>("rope_theta").unwrap(), 5e5);
+        assert!(plain.section("rope_scaling").unwrap().is_none());
+        let scaled = json!({"rope_parameters": {"rope_type": "llama3", "factor": 8.0}});
+        let scaled = config(scaled).section("rope_scaling").unwrap().unwrap();
+        assert_eq!(scaled.get::<String>("rope_type").unwrap(), "llama3");
+    }
+}

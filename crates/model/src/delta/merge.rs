@@ -1,0 +1,76 @@
+//! Writing an edited model as a checkpoint of the kind that it came from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use retcon_kernels::stored::Stored;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::weight_id::WeightId;
+
+/// What rounding to the type of the file did to a change.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rounding {
+    /// The tensor of the file.
+    pub tensor: String,
+    /// How its numbers are written.
+    pub format: String,
+    /// `‖written - wanted‖ / ‖wanted - original‖`: the error relative to the change itself.
+    pub error: f64,
+}
+
+/// Writes `model` with all its deltas at `out`: a folder for a folder, a GGUF file of the same
+/// types for a GGUF file. Tensors that no delta touches stay as they are, byte for byte. Gives
+/// what rounding did to the others.
+///
+/// # Errors
+/// [`Error::NotInCheckpoint`] where a changed weight has no tensor in it, and those of
+/// [`crate::Checkpoint::export`].
+pub fn merge(model: &Model, out: &Path) -> Result<Vec<Rounding>> {
+    let (mut replacements, mut roundings) = (BTreeMap::new(), Vec::new());
+    for (tensor, ids) in changed(model)? {
+        let original = model.source().checkpoint.tensor(&tensor)?;
+        let (written, error) = rewrite(model, original, &ids)?;
+        let format = original.format().to_string();
+        roundings.push(Rounding { tensor: tensor.clone(), format, error });
+        replacements.insert(tensor, written);
+    }
+    model.source().checkpoint.export(out, &replacements)?;
+    Ok(roundings)
+}
+
+/// The tensors that hold changed weights, and which.
+fn changed(model: &Model) -> Result<BTreeMap<String, Vec<WeightId>>> {
+    let mut tensors: BTreeMap<String, Vec<WeightId>> = BTreeMap::new();
+    for (id, param) in model.weights().iter() {
+        if param.updates().is_empty() {
+            continue;
+        }
+        let (name, _) = model.source().place(id).ok_or(Error::NotInCheckpoint { id })?;
+        tensors.entry(name.to_owned()).or_default().push(id);
+    }
+    Ok(tensors)
+}
+
+/// `original` with the changed weights `ids` in it, and the error of rounding them to its type.
+fn rewrite(model: &Model, original: &Stored, ids: &[WeightId]) -> Result<(Stored, f64)> {
+    let before = original.to_tensor(DType::F32, &Device::Cpu)?;
+    let mut wanted = before.clone();
+    for &id in ids {
+        let (_, form) = model.source().place(id).ok_or(Error::NotInCheckpoint { id })?;
+        let weight = model.weight(id)?.to_tensor(&Device::Cpu)?;
+        wanted = form.write(&wanted, &weight)?;
+    }
+    let written = Stored::encode(&wanted, original.format())?;
+    let after = written.to_tensor(DType::F32, &Device::Cpu)?;
+    let error = distance(&after, &wanted)? / distance(&wanted, &before)?.max(f64::MIN_POSITIVE);
+    Ok((written, error))
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> Result<f64> {
+    let squares = a.sub(b)?.to_dtype(DType::F64)?.sqr()?.sum_all()?;
+    Ok(squares.to_scalar::<f64>()?.sqrt())
+}

@@ -1,0 +1,112 @@
+//! A change to a model as a value: updates to weights, what made them, and the base they are for.
+
+pub mod file;
+pub mod merge;
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::update::Update;
+use crate::weight_id::WeightId;
+
+/// A change to a model.
+#[derive(Clone, Debug, Default)]
+pub struct Delta {
+    /// What is added to which weight.
+    pub updates: BTreeMap<WeightId, Update>,
+    /// The fingerprint of the base of each of those weights.
+    pub base: BTreeMap<WeightId, String>,
+    /// Tensors that a method needs to go on from here.
+    pub state: BTreeMap<String, Tensor>,
+    /// What made it.
+    pub record: Record,
+}
+
+/// What made a delta, for people and for making it again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The editing method.
+    pub method: String,
+    /// All of its settings.
+    pub settings: serde_json::Value,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// What was edited, one entry an edit.
+    pub edits: Vec<serde_json::Value>,
+    /// What was measured afterwards.
+    pub scores: serde_json::Value,
+    /// The identities of the deltas that the model carried when this one was made.
+    pub after: Vec<String>,
+}
+
+impl Delta {
+    /// The change `updates` to `model`.
+    ///
+    /// # Errors
+    /// [`Error::NoWeight`] where the model lacks one of the weights.
+    pub fn new(
+        model: &Model,
+        updates: BTreeMap<WeightId, Update>,
+        mut record: Record,
+    ) -> Result<Self> {
+        let fingerprint = |&id: &WeightId| Ok((id, model.fingerprint(id)?));
+        let base = updates.keys().map(fingerprint).collect::<Result<_>>()?;
+        record.after = model.deltas().iter().map(|delta| delta.id()).collect::<Result<_>>()?;
+        Ok(Self { updates, base, state: BTreeMap::new(), record })
+    }
+
+    /// What tells it apart from every other delta: twelve hexadecimal digits of the SHA-256 of
+    /// its numbers and of the base that they are for.
+    ///
+    /// # Errors
+    /// Where a device fails.
+    pub fn id(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        for (id, fingerprint) in &self.base {
+            hash.update(format!("{id} {fingerprint} "));
+        }
+        for (name, stored) in file::tensors(self)? {
+            hash.update(format!("{name} {:?} ", stored.shape()));
+            hash.update(&**stored.bytes());
+        }
+        Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Makes sure that `model` has the weights that this delta was made for.
+    ///
+    /// # Errors
+    /// [`Error::WrongBase`], naming the first that differs.
+    pub fn check_base(&self, model: &Model) -> Result<()> {
+        for (&id, expected) in &self.base {
+            let found = match model.fingerprint(id) {
+                Ok(found) => found,
+                Err(Error::NoWeight { .. }) => "no such weight".to_owned(),
+                Err(error) => return Err(error),
+            };
+            if found != *expected {
+                return Err(Error::WrongBase { id, expected: expected.clone(), found });
+            }
+        }
+        Ok(())
+    }
+
+    /// The Frobenius norm of the whole change.
+    ///
+    /// # Errors
+    /// Where a device fails.
+    pub fn norm(&self) -> Result<f64> {
+        let squares = self.updates.values().map(|update| Ok(update.norm()?.powi(2)));
+        Ok(squares.sum::<Result<f64>>()?.sqrt())
+    }
+
+    /// How many numbers it stores.
+    pub fn n_numbers(&self) -> usize {
+        self.updates.values().map(Update::n_numbers).sum()
+    }
+}

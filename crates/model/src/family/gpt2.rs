@@ -1,0 +1,122 @@
+//! GPT-2: layer norm, learned positions, and weights that lie transposed and fused.
+
+use retcon_kernels::activation::Activation;
+use retcon_kernels::attention::Mask;
+
+use super::{Family, Sizes, gguf_decoder, plain};
+use crate::checkpoint::{Checkpoint, Container};
+use crate::error::Result;
+use crate::layout::{Form, Layout, Rule};
+use crate::spec::{Biases, Head, Norm, NormOrder, Position, Spec};
+use crate::weight_id::Part;
+
+pub(super) const FAMILY: Family = Family {
+    name: "gpt2",
+    covers: "GPT-2 of every size, DistilGPT-2",
+    model_types: &["gpt2"],
+    spec,
+    layout,
+};
+
+fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
+    let config = &checkpoint.config;
+    let sizes = Sizes::read(config)?;
+    let activation: String = config.get_or("activation_function", "gelu_new".to_owned())?;
+    if activation != "gelu_new" {
+        return Err(config.bad("activation_function", "gelu_new", activation));
+    }
+    Ok(Spec {
+        family: FAMILY.name,
+        n_vocab: sizes.n_vocab,
+        n_blocks: sizes.n_blocks,
+        d_model: sizes.d_model,
+        d_mlp: config.get_or("intermediate_size", 4 * sizes.d_model)?,
+        n_heads: sizes.n_heads,
+        n_kv_heads: sizes.n_heads,
+        d_head: sizes.d_head,
+        n_positions: sizes.n_positions,
+        mask: Mask::Causal,
+        windows: vec![None; sizes.n_blocks],
+        attention_scale: sizes.attention_scale(),
+        norm: Norm::Layer { eps: config.get_or("layer_norm_epsilon", 1e-5)? },
+        norm_order: NormOrder::Pre,
+        qk_norm: false,
+        position: Position::Learned,
+        activation: Activation::GeluTanh,
+        gated: false,
+        biases: Biases { qkv: true, o: true, mlp: true },
+        segments: false,
+        head: Head::Plain { tied: config.get_or("tie_word_embeddings", true)? },
+    })
+}
+
+fn layout(spec: &Spec, container: Container) -> Layout {
+    let mut rules = match container {
+        Container::HuggingFace => {
+            let mut rules = plain(&[
+                (Part::Embed, "wte.weight"),
+                (Part::Position, "wpe.weight"),
+                (Part::AttnNorm, "h.{b}.ln_1.weight"),
+                (Part::AttnNormBias, "h.{b}.ln_1.bias"),
+                (Part::OBias, "h.{b}.attn.c_proj.bias"),
+                (Part::MlpNorm, "h.{b}.ln_2.weight"),
+                (Part::MlpNormBias, "h.{b}.ln_2.bias"),
+                (Part::UpBias, "h.{b}.mlp.c_fc.bias"),
+                (Part::DownBias, "h.{b}.mlp.c_proj.bias"),
+                (Part::FinalNorm, "ln_f.weight"),
+                (Part::FinalNormBias, "ln_f.bias"),
+                (Part::Unembed, "/lm_head.weight"),
+            ]);
+            // The `Conv1D` of the original keeps weights as [d_in, d_out].
+            let conv1d = |part, name| Rule::new(part, name, Form::Transposed);
+            rules.push(conv1d(Part::O, "h.{b}.attn.c_proj.weight"));
+            rules.push(conv1d(Part::Up, "h.{b}.mlp.c_fc.weight"));
+            rules.push(conv1d(Part::Down, "h.{b}.mlp.c_proj.weight"));
+            rules.extend(fused("h.{b}.attn.c_attn.weight", "h.{b}.attn.c_attn.bias", |index| {
+                Form::TransposedShare { index, of: 3 }
+            }));
+            rules
+        }
+        Container::Gguf => {
+            let mut rules = gguf_decoder();
+            rules.extend(plain(&[
+                (Part::Position, "position_embd.weight"),
+                (Part::AttnNormBias, "blk.{b}.attn_norm.bias"),
+                (Part::OBias, "blk.{b}.attn_output.bias"),
+                (Part::MlpNormBias, "blk.{b}.ffn_norm.bias"),
+                (Part::UpBias, "blk.{b}.ffn_up.bias"),
+                (Part::DownBias, "blk.{b}.ffn_down.bias"),
+                (Part::FinalNormBias, "output_norm.bias"),
+                (Part::Unembed, "output.weight"),
+            ]));
+            rules.extend(fused("blk.{b}.attn_qkv.weight", "blk.{b}.attn_qkv.bias", |index| {
+                Form::Share { index, of: 3 }
+            }));
+            rules
+        }
+    };
+    rules.retain(|rule| spec.has(rule.part));
+    Layout {
+        prefixes: match container {
+            Container::HuggingFace => &["transformer.", ""],
+            Container::Gguf => &[""],
+        },
+        spellings: &[],
+        rules,
+        ignored: &["attn.bias", "attn.masked_bias", "lm_head.weight", "output.weight"],
+    }
+}
+
+/// Queries, keys and values that lie in one tensor, and their biases in another.
+fn fused(weight: &'static str, bias: &'static str, form: fn(usize) -> Form) -> Vec<Rule> {
+    [(Part::Q, Part::QBias), (Part::K, Part::KBias), (Part::V, Part::VBias)]
+        .into_iter()
+        .enumerate()
+        .flat_map(|(index, (part, part_bias))| {
+            [
+                Rule::new(part, weight, form(index)),
+                Rule::new(part_bias, bias, Form::Share { index, of: 3 }),
+            ]
+        })
+        .collect()
+}

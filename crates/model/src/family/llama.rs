@@ -1,0 +1,128 @@
+//! Llama 2 and 3, Mistral, SmolLM2: RMS norm, rotary positions, grouped heads, gated MLP.
+
+use retcon_kernels::activation::Activation;
+use retcon_kernels::attention::Mask;
+use retcon_kernels::rope::Pairing;
+
+use super::{Family, Sizes, gguf_decoder, plain, rotary, windows};
+use crate::checkpoint::{Checkpoint, Container};
+use crate::error::Result;
+use crate::layout::Layout;
+use crate::spec::{Biases, Head, Norm, NormOrder, Position, Scaling, Spec};
+use crate::weight_id::Part;
+
+pub(super) const FAMILY: Family = Family {
+    name: "llama",
+    covers: "Llama 2 and 3, Mistral, SmolLM2",
+    model_types: &["llama", "mistral"],
+    spec,
+    layout,
+};
+
+fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
+    let mut spec = decoder(checkpoint, FAMILY.name)?;
+    let bias = checkpoint.config.get_or("attention_bias", false)?;
+    spec.biases = Biases { qkv: bias, o: bias, mlp: checkpoint.config.get_or("mlp_bias", false)? };
+    // The converter to GGUF reorders the rows of queries and keys so that pairs lie together.
+    if let (Container::Gguf, Position::Rotary(rotary)) = (checkpoint.container, &mut spec.position)
+    {
+        rotary.pairing = Pairing::Adjacent;
+    }
+    Ok(spec)
+}
+
+/// The decoder that Llama made common and others vary.
+pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<Spec> {
+    let config = &checkpoint.config;
+    let sizes = Sizes::read(config)?;
+    let mut rotary = rotary(config, sizes.d_head)?;
+    if let Some(factors) = checkpoint.tensors.get("rope_freqs.weight") {
+        rotary.scaling = Scaling::Factors(factors.to_vec_f32().iter().map(|&f| f.into()).collect());
+    }
+    let activation: String = config.get_or("hidden_act", "silu".to_owned())?;
+    if activation != "silu" {
+        return Err(config.bad("hidden_act", "silu", activation));
+    }
+    Ok(Spec {
+        family,
+        n_vocab: sizes.n_vocab,
+        n_blocks: sizes.n_blocks,
+        d_model: sizes.d_model,
+        d_mlp: config.get("intermediate_size")?,
+        n_heads: sizes.n_heads,
+        n_kv_heads: sizes.n_kv_heads,
+        d_head: sizes.d_head,
+        n_positions: sizes.n_positions,
+        mask: Mask::Causal,
+        windows: windows(config, sizes.n_blocks)?,
+        attention_scale: sizes.attention_scale(),
+        norm: Norm::Rms { eps: config.get_or("rms_norm_eps", 1e-6)? },
+        norm_order: NormOrder::Pre,
+        qk_norm: false,
+        position: Position::Rotary(rotary),
+        activation: Activation::Silu,
+        gated: true,
+        biases: Biases::default(),
+        segments: false,
+        head: Head::Plain { tied: config.get_or("tie_word_embeddings", false)? },
+    })
+}
+
+/// Where its weights lie; those that a model lacks are left out by the spec.
+pub(super) fn layout(spec: &Spec, container: Container) -> Layout {
+    let mut rules = match container {
+        Container::HuggingFace => plain(&[
+            (Part::Embed, "embed_tokens.weight"),
+            (Part::AttnNorm, "layers.{b}.input_layernorm.weight"),
+            (Part::Q, "layers.{b}.self_attn.q_proj.weight"),
+            (Part::QBias, "layers.{b}.self_attn.q_proj.bias"),
+            (Part::K, "layers.{b}.self_attn.k_proj.weight"),
+            (Part::KBias, "layers.{b}.self_attn.k_proj.bias"),
+            (Part::V, "layers.{b}.self_attn.v_proj.weight"),
+            (Part::VBias, "layers.{b}.self_attn.v_proj.bias"),
+            (Part::QNorm, "layers.{b}.self_attn.q_norm.weight"),
+            (Part::KNorm, "layers.{b}.self_attn.k_norm.weight"),
+            (Part::O, "layers.{b}.self_attn.o_proj.weight"),
+            (Part::OBias, "layers.{b}.self_attn.o_proj.bias"),
+            (Part::MlpNorm, "layers.{b}.post_attention_layernorm.weight"),
+            (Part::Gate, "layers.{b}.mlp.gate_proj.weight"),
+            (Part::GateBias, "layers.{b}.mlp.gate_proj.bias"),
+            (Part::Up, "layers.{b}.mlp.up_proj.weight"),
+            (Part::UpBias, "layers.{b}.mlp.up_proj.bias"),
+            (Part::Down, "layers.{b}.mlp.down_proj.weight"),
+            (Part::DownBias, "layers.{b}.mlp.down_proj.bias"),
+            (Part::FinalNorm, "norm.weight"),
+            (Part::Unembed, "/lm_head.weight"),
+        ]),
+        Container::Gguf => {
+            let mut rules = gguf_decoder();
+            rules.extend(plain(&[
+                (Part::Q, "blk.{b}.attn_q.weight"),
+                (Part::QBias, "blk.{b}.attn_q.bias"),
+                (Part::K, "blk.{b}.attn_k.weight"),
+                (Part::KBias, "blk.{b}.attn_k.bias"),
+                (Part::V, "blk.{b}.attn_v.weight"),
+                (Part::VBias, "blk.{b}.attn_v.bias"),
+                (Part::QNorm, "blk.{b}.attn_q_norm.weight"),
+                (Part::KNorm, "blk.{b}.attn_k_norm.weight"),
+                (Part::OBias, "blk.{b}.attn_output.bias"),
+                (Part::Gate, "blk.{b}.ffn_gate.weight"),
+                (Part::GateBias, "blk.{b}.ffn_gate.bias"),
+                (Part::UpBias, "blk.{b}.ffn_up.bias"),
+                (Part::DownBias, "blk.{b}.ffn_down.bias"),
+                (Part::Unembed, "output.weight"),
+            ]));
+            rules
+        }
+    };
+    rules.retain(|rule| spec.has(rule.part));
+    Layout {
+        prefixes: match container {
+            Container::HuggingFace => &["model.", ""],
+            Container::Gguf => &[""],
+        },
+        spellings: &[],
+        rules,
+        ignored: &["rotary_emb.inv_freq", "rope_freqs.weight", "lm_head.weight"],
+    }
+}

@@ -1,0 +1,165 @@
+//! The model families: one file each, one line each in [`FAMILIES`].
+
+mod bert;
+mod gpt2;
+mod llama;
+mod qwen;
+
+use crate::checkpoint::{Checkpoint, Config, Container};
+use crate::error::{Error, Result};
+use crate::layout::{Form, Layout, Rule};
+use crate::spec::{Rotary, Scaling, Spec};
+use crate::weight_id::Part;
+
+/// All families, in the order in which they are asked.
+pub const FAMILIES: &[Family] = &[llama::FAMILY, qwen::FAMILY, gpt2::FAMILY, bert::FAMILY];
+
+/// A model family: how its configuration reads, and where its weights lie. All that the rest of
+/// the crate knows of a family is in the [`Spec`] and the [`Layout`] that it makes.
+#[derive(Debug)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// The models that it covers, in words.
+    pub covers: &'static str,
+    /// The `model_type`s of `config.json`, and the architectures of GGUF files.
+    pub model_types: &'static [&'static str],
+    /// Reads the sizes and choices.
+    pub spec: fn(&Checkpoint) -> Result<Spec>,
+    /// Where the weights of a model lie.
+    pub layout: fn(&Spec, Container) -> Layout,
+}
+
+impl Family {
+    /// The family of a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFamily`], which names the known ones.
+    pub fn of(config: &Config) -> Result<&'static Self> {
+        let model_type: String = config.get("model_type")?;
+        FAMILIES.iter().find(|family| family.model_types.contains(&model_type.as_str())).ok_or_else(
+            || Error::UnknownFamily {
+                path: config.path().to_owned(),
+                found: model_type,
+                known: FAMILIES.iter().flat_map(|f| f.model_types).copied().collect(),
+            },
+        )
+    }
+}
+
+/// Rules for weights that lie in tensors of their own.
+fn plain(rules: &[(Part, &'static str)]) -> Vec<Rule> {
+    rules.iter().map(|&(part, name)| Rule::new(part, name, Form::Plain)).collect()
+}
+
+/// What all decoders of GGUF files call alike.
+fn gguf_decoder() -> Vec<Rule> {
+    plain(&[
+        (Part::Embed, "token_embd.weight"),
+        (Part::AttnNorm, "blk.{b}.attn_norm.weight"),
+        (Part::O, "blk.{b}.attn_output.weight"),
+        (Part::MlpNorm, "blk.{b}.ffn_norm.weight"),
+        (Part::Up, "blk.{b}.ffn_up.weight"),
+        (Part::Down, "blk.{b}.ffn_down.weight"),
+        (Part::FinalNorm, "output_norm.weight"),
+    ])
+}
+
+/// The sizes that every family has, under the names that Hugging Face gives them.
+struct Sizes {
+    n_vocab: usize,
+    n_blocks: usize,
+    d_model: usize,
+    n_heads: usize,
+    n_kv_heads: usize,
+    d_head: usize,
+    n_positions: usize,
+}
+
+impl Sizes {
+    fn read(config: &Config) -> Result<Self> {
+        let at_least_one = |key: &str| match config.get::<usize>(key)? {
+            0 => Err(config.bad(key, "at least 1", "0")),
+            n => Ok(n),
+        };
+        let d_model = at_least_one("hidden_size")?;
+        let n_heads = at_least_one("num_attention_heads")?;
+        let n_kv_heads = config.get_or("num_key_value_heads", n_heads)?;
+        if n_kv_heads == 0 || n_heads % n_kv_heads != 0 {
+            let expected = format!("a divisor of the {n_heads} query heads");
+            return Err(config.bad("num_key_value_heads", expected, n_kv_heads.to_string()));
+        }
+        let d_head = match config.find::<usize>("head_dim")? {
+            Some(d_head) => d_head,
+            None if d_model % n_heads == 0 => d_model / n_heads,
+            None => {
+                let expected = format!("a multiple of the {n_heads} heads");
+                return Err(config.bad("hidden_size", expected, d_model.to_string()));
+            }
+        };
+        if d_head == 0 {
+            return Err(config.bad("head_dim", "at least 1", "0"));
+        }
+        Ok(Self {
+            n_vocab: at_least_one("vocab_size")?,
+            n_blocks: at_least_one("num_hidden_layers")?,
+            d_model,
+            n_heads,
+            n_kv_heads,
+            d_head,
+            n_positions: at_least_one("max_position_embeddings")?,
+        })
+    }
+
+    fn attention_scale(&self) -> f64 {
+        (self.d_head as f64).sqrt().recip()
+    }
+}
+
+/// A rotary embedding over whole heads, as `rope_theta` and `rope_scaling` describe it.
+fn rotary(config: &Config, d_head: usize) -> Result<Rotary> {
+    let partial = config.get_or("partial_rotary_factor", 1.0)?;
+    Ok(Rotary {
+        theta: config.get_or("rope_theta", 1e4)?,
+        width: (d_head as f64 * partial) as usize / 2 * 2,
+        pairing: retcon_kernels::rope::Pairing::Halves,
+        scaling: scaling(config)?,
+    })
+}
+
+fn scaling(config: &Config) -> Result<Scaling> {
+    let Some(section) = config.section("rope_scaling")? else { return Ok(Scaling::None) };
+    let kind = match section.find::<String>("rope_type")? {
+        Some(kind) => kind,
+        None => section.get_or("type", "default".to_owned())?,
+    };
+    match kind.as_str() {
+        "default" | "none" => Ok(Scaling::None),
+        "linear" => Ok(Scaling::Linear(section.get("factor")?)),
+        "llama3" => Ok(Scaling::Llama3 {
+            factor: section.get("factor")?,
+            low: section.get("low_freq_factor")?,
+            high: section.get("high_freq_factor")?,
+            original: section.get("original_max_position_embeddings")?,
+        }),
+        _ => Err(section.bad("rope_type", "default, linear or llama3", kind)),
+    }
+}
+
+/// The window of local attention in every block, where there is one.
+fn windows(config: &Config, n_blocks: usize) -> Result<Vec<Option<usize>>> {
+    Ok(vec![config.find("sliding_window")?; n_blocks])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_families_claim_the_same_models() {
+        let types: Vec<_> = FAMILIES.iter().flat_map(|family| family.model_types).collect();
+        for (i, a) in types.iter().enumerate() {
+            assert!(!types[..i].contains(a), "{a}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a model says: continuations by decoders, fillings of masks by encoders.
+
+use retcon_kernels::loss::log_softmax;
+
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::past::Past;
+use crate::random::Random;
+use crate::spec::Spec;
+use retcon_kernels::attention::Mask;
+
+/// How continuations are drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// How many tokens at most.
+    pub n_tokens: usize,
+    /// Divides the logits; 0 always takes the most likely token.
+    pub temperature: f64,
+    /// Draws from so many of the most likely tokens; 0 from all.
+    pub top_k: usize,
+    /// Of everything random.
+    pub seed: u64,
+}
+
+impl Sampling {
+    /// Always the most likely token, `n_tokens` at most.
+    pub fn greedy(n_tokens: usize) -> Self {
+        Self { n_tokens, temperature: 0.0, top_k: 0, seed: 0 }
+    }
+}
+
+/// A token that a model may say next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The token.
+    pub token: u32,
+    /// The natural logarithm of its probability.
+    pub log_prob: f64,
+}
+
+/// Continues each of `prompts` until its end-of-text token or as long as `sampling` allows. Every
+/// token is shown to `seen`, with the index of its prompt, as soon as it is known; where that
+/// returns `false` the sequence ends.
+///
+/// # Errors
+/// [`Error::NotADecoder`], or what the forward pass reports.
+pub fn generate(
+    model: &Model,
+    prompts: &[Vec<u32>],
+    sampling: &Sampling,
+    mut seen: impl FnMut(usize, u32) -> bool,
+) -> Result<Vec<Vec<u32>>> {
+    if !is_decoder(model.spec()) {
+        return Err(Error::NotADecoder { family: model.spec().family });
+    }
+    let mut continuations = vec![Vec::new(); prompts.len()];
+    let mut random = Random::new(sampling.seed);
+    let mut past = Past::new(model.spec().n_blocks, prompts.len());
+    let mut open: Vec<usize> = (0..prompts.len()).collect();
+    let mut next = prompts.to_vec();
+    for _ in 0..sampling.n_tokens {
+        if open.is_empty() {
+            break;
+        }
+        let logits = model.extend(&mut past, &Batch::new(&next)?)?;
+        let rows = logits.to_vec2::<f32>()?;
+        let (mut kept, mut still_open) = (Vec::new(), Vec::new());
+        next = Vec::new();
+        for (row, (&index, logits)) in open.iter().zip(&rows).enumerate() {
+            let token = draw(logits, sampling, &mut random);
+            if model.tokenizer().eos().contains(&token) {
+                continue;
+            }
+            continuations[index].push(token);
+            let full = past.lengths()[row] + 1 >= model.spec().n_positions;
+            if seen(index, token) && !full {
+                kept.push(row);
+                still_open.push(index);
+                next.push(vec![token]);
+            }
+        }
+        if kept.len() < open.len() && !kept.is_empty() {
+            past.keep(&kept)?;
+        }
+        open = still_open;
+    }
+    Ok(continuations)
+}
+
+/// The `n` most likely tokens at row `at` of `batch`: what comes after it, or what an encoder puts
+/// there.
+///
+/// # Errors
+/// What the forward pass reports.
+pub fn candidates(model: &Model, batch: &Batch, at: u32, n: usize) -> Result<Vec<Candidate>> {
+    let x = model.run(batch, &[at], &mut ())?;
+    let log_probs = log_softmax(&model.logits(&x)?)?;
+    let log_probs = log_probs.flatten_all().and_then(|row| row.to_vec1::<f32>());
+    let log_probs = log_probs?;
+    let mut tokens: Vec<u32> = (0..log_probs.len() as u32).collect();
+    let n = n.min(tokens.len());
+    let descending = |a: &u32, b: &u32| log_probs[*b as usize].total_cmp(&log_probs[*a as usize]);
+    if n < tokens.len() {
+        tokens.select_nth_unstable_by(n, descending);
+    }
+    tokens.truncate(n);
+    tokens.sort_by(|a, b| descending(a, b).then(a.cmp(b)));
+    let candidate =
+        |token: u32| Candidate { token, log_prob: f64::from(log_probs[token as usize]) };
+    Ok(tokens.into_iter().map(candidate).collect())
+}
+
+/// Whether a model of this kind continues text, rather than filling masks.
+pub fn is_decoder(spec: &Spec) -> bool {
+    spec.mask == Mask::Causal
+}
+
+fn draw(logits: &[f32], sampling: &Sampling, random: &mut Random) -> u32 {
+    let best =
+        || (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a)));
+    if sampling.temperature <= 0.0 {
+        return best().unwrap_or(0) as u32;
+    }
+    let mut tokens: Vec<usize> = (0..logits.len()).collect();
+    if sampling.top_k > 0 && sampling.top_k < tokens.len() {
+        tokens.sort_unstable_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+        tokens.truncate(sampling.top_k);
+    }
+    let top = tokens.iter().map(|&t| f64::from(logits[t])).fold(f64::NEG_INFINITY, f64::max);
+    let weight = |&t: &usize| ((f64::from(logits[t]) - top) / sampling.temperature).exp();
+    let mut left = random.uniform() * tokens.iter().map(weight).sum::<f64>();
+    for token in &tokens {
+        left -= weight(token);
+        if left <= 0.0 {
+            return *token as u32;
+        }
+    }
+    tokens.last().map_or(0, |&token| token as u32)
+}

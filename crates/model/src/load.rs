@@ -1,0 +1,213 @@
+//! From the tensors of a checkpoint to the weights of a model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use candle_core::{DType, Device, Tensor};
+use retcon_kernels::stored::{Format, Stored};
+use retcon_kernels::weight::Weight;
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::family::Family;
+use crate::layout::{Form, Layout, Rule};
+use crate::model::{Options, Precision};
+use crate::random::Random;
+use crate::spec::Spec;
+use crate::weight_id::{Part, WeightId};
+use crate::weights::{HIDDEN, Param, Weights};
+
+/// Where the weights of a model came from.
+#[derive(Debug)]
+pub struct Source {
+    /// The opened checkpoint.
+    pub checkpoint: Checkpoint,
+    pub(crate) plan: Plan,
+}
+
+/// Which weight lies where in a checkpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    places: BTreeMap<WeightId, (String, Form)>,
+    fresh: Vec<WeightId>,
+}
+
+impl Source {
+    /// The weights that the checkpoint lacks, and that were drawn.
+    pub fn fresh(&self) -> &[WeightId] {
+        &self.plan.fresh
+    }
+
+    /// The tensor that holds the weight `id`, by name, and in what form.
+    pub fn place(&self, id: WeightId) -> Option<(&str, Form)> {
+        self.plan.places.get(&id).map(|(name, form)| (name.as_str(), *form))
+    }
+
+    pub(crate) fn fingerprint(&self, id: WeightId, param: &Param) -> Result<String> {
+        let mut hash = Sha256::new();
+        match self.place(id) {
+            Some((name, _)) => {
+                let tensor = self.checkpoint.tensor(name)?;
+                hash.update(format!("{name} {} {:?} ", tensor.format(), tensor.shape()));
+                hash.update(&**tensor.bytes());
+            }
+            None => {
+                let numbers = param.base().to_tensor(DType::F32, &Device::Cpu)?;
+                let stored = Stored::encode(&numbers, Format::F32)?;
+                hash.update(format!("{id} {:?} ", stored.shape()));
+                hash.update(&**stored.bytes());
+            }
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// Reads the spec, finds every weight and holds it as `options` ask.
+pub(crate) fn load(checkpoint: &Checkpoint, options: &Options) -> Result<(Spec, Weights, Plan)> {
+    let family = Family::of(&checkpoint.config)?;
+    let spec = (family.spec)(checkpoint)?;
+    let layout = (family.layout)(&spec, checkpoint.container);
+    let plan = plan(checkpoint, &spec, &layout)?;
+    let mut params = BTreeMap::new();
+    for (&id, (name, form)) in &plan.places {
+        let weight = form.read(checkpoint.tensor(name)?, &id.part.shape(&spec))?;
+        params.insert(id, Param::new(hold(weight, options)?));
+    }
+    if !plan.fresh.is_empty() {
+        tracing::warn!(
+            "{} has no head that predicts tokens; a new one is drawn (seed {}), which knows \
+             nothing until it is trained",
+            checkpoint.path.display(),
+            options.seed,
+        );
+    }
+    let mut random = Random::new(options.seed);
+    for &id in &plan.fresh {
+        params.insert(id, Param::new(fresh(id, &spec, &mut random, &options.device)?.into()));
+    }
+    Ok((spec, Weights::new(params, options.device.clone()), plan))
+}
+
+/// Finds the tensor of every weight, and a weight for every tensor.
+fn plan(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Result<Plan> {
+    let tensors = &checkpoint.tensors;
+    let prefix = prefix(checkpoint, layout);
+    let (mut places, mut fresh) = (BTreeMap::new(), Vec::new());
+    for (id, rule) in layout.ids(spec) {
+        let Rule { form, .. } = *rule;
+        let usual = rule.tensor_name(id, prefix);
+        let name = spelling(checkpoint, layout, &usual).unwrap_or(usual);
+        let Some(tensor) = tensors.get(&name) else {
+            if is_optional(id.part) {
+                fresh.push(id);
+                continue;
+            }
+            return Err(Error::MissingTensor { path: checkpoint.path.clone(), name });
+        };
+        let expected = form.tensor_shape(&id.part.shape(spec));
+        if tensor.shape() != expected {
+            return Err(Error::TensorMismatch {
+                name,
+                expected: format!("shape {expected:?}"),
+                found: format!("{:?}", tensor.shape()),
+            });
+        }
+        places.insert(id, (name, form));
+    }
+    check_head(checkpoint, &fresh)?;
+    check_nothing_is_left(checkpoint, spec, layout, &places)?;
+    Ok(Plan { places, fresh })
+}
+
+fn prefix(checkpoint: &Checkpoint, layout: &Layout) -> &'static str {
+    let first = &layout.rules[0];
+    let found = |prefix: &&&str| {
+        checkpoint.tensors.contains_key(&first.tensor_name(WeightId::global(first.part), prefix))
+    };
+    layout.prefixes.iter().find(found).copied().unwrap_or(layout.prefixes[0])
+}
+
+/// The spelling of the name `usual` that the checkpoint has.
+fn spelling(checkpoint: &Checkpoint, layout: &Layout, usual: &str) -> Option<String> {
+    let others = layout.spellings.iter().map(|(from, to)| usual.replace(from, to));
+    others.chain([usual.to_owned()]).find(|name| checkpoint.tensors.contains_key(name))
+}
+
+/// Whether a checkpoint may lack a weight, which is drawn then: the head of an encoder.
+fn is_optional(part: Part) -> bool {
+    use Part::{HeadDense, HeadDenseBias, HeadNorm, HeadNormBias, UnembedBias};
+    matches!(part, HeadDense | HeadDenseBias | HeadNorm | HeadNormBias | UnembedBias)
+}
+
+/// A head that is there in part is a broken checkpoint, not one without a head.
+fn check_head(checkpoint: &Checkpoint, fresh: &[WeightId]) -> Result<()> {
+    let optional = Part::ALL.iter().filter(|&&part| is_optional(part)).count();
+    match fresh.first() {
+        Some(id) if fresh.len() < optional => Err(Error::MissingTensor {
+            path: checkpoint.path.clone(),
+            name: format!("{id} (the rest of the head is there)"),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check_nothing_is_left(
+    checkpoint: &Checkpoint,
+    spec: &Spec,
+    layout: &Layout,
+    places: &BTreeMap<WeightId, (String, Form)>,
+) -> Result<()> {
+    let used: BTreeSet<&str> = places.values().map(|(name, _)| name.as_str()).collect();
+    let ignored = |name: &str| layout.ignored.iter().any(|part| name.contains(part));
+    let left =
+        checkpoint.tensors.keys().find(|name| !used.contains(name.as_str()) && !ignored(name));
+    match left {
+        Some(name) => Err(Error::UnexpectedTensor {
+            path: checkpoint.path.clone(),
+            name: name.clone(),
+            family: spec.family,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The weight in the form in which the model computes with it.
+fn hold(weight: Weight, options: &Options) -> Result<Weight> {
+    let device = &options.device;
+    if weight.dims().len() < 2 {
+        return Ok(Weight::Dense(weight.to_tensor(HIDDEN, device)?));
+    }
+    if !device.is_cpu() {
+        let dtype = match (options.precision, &weight) {
+            (Precision::As(dtype), _) => dtype,
+            (_, Weight::Stored(stored)) => stored.format().dense().unwrap_or(HIDDEN),
+            (_, Weight::Dense(tensor)) => tensor.dtype(),
+        };
+        return Ok(Weight::Dense(weight.to_tensor(dtype, device)?));
+    }
+    let Precision::As(dtype) = options.precision else { return Ok(weight) };
+    let stored = match &weight {
+        Weight::Stored(stored) => stored.format().dense(),
+        Weight::Dense(tensor) => Some(tensor.dtype()),
+    };
+    if stored == Some(dtype) {
+        return Ok(weight);
+    }
+    let dense = weight.to_tensor(DType::F32, device)?;
+    match Format::of(dtype) {
+        Some(Format::F32) | None => Ok(Weight::Dense(dense)),
+        Some(half) => Ok(Weight::Stored(Stored::encode(&dense, half)?)),
+    }
+}
+
+/// A weight as BERT draws it: normal with deviation 0.02, biases zero, norms one.
+fn fresh(id: WeightId, spec: &Spec, random: &mut Random, device: &Device) -> Result<Tensor> {
+    let shape = id.part.shape(spec);
+    let n = shape.iter().product();
+    let numbers: Vec<f32> = match id.part {
+        Part::HeadNorm => vec![1.0; n],
+        part if part.is_linear() => (0..n).map(|_| (0.02 * random.normal()) as f32).collect(),
+        _ => vec![0.0; n],
+    };
+    Ok(Tensor::from_vec(numbers, shape, device)?)
+}

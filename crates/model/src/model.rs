@@ -1,0 +1,209 @@
+//! A model that runs: its sizes, weights and tokenizer, and the checkpoint that they came from.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use retcon_kernels::autograd::Var;
+use retcon_kernels::rope::Rotary;
+use retcon_kernels::weight::Weight;
+
+use crate::checkpoint::Checkpoint;
+use crate::delta::Delta;
+use crate::error::Result;
+use crate::load::{self, Source};
+use crate::rotary;
+use crate::spec::{Position, Spec};
+use crate::tokenizer::Tokenizer;
+use crate::weight_id::{Part, WeightId};
+use crate::weights::{Param, Weights};
+
+/// A Transformer language model. Clones, edited or not, share the numbers of the base.
+#[derive(Clone, Debug)]
+pub struct Model {
+    spec: Arc<Spec>,
+    weights: Weights,
+    tokenizer: Arc<Tokenizer>,
+    rotary: Option<Rotary>,
+    source: Arc<Source>,
+    device: Device,
+    deltas: Vec<Arc<Delta>>,
+}
+
+/// How weights are held in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As the checkpoint stores them: mapped and decoded on use on the CPU, the stored half
+    /// precision elsewhere.
+    #[default]
+    Stored,
+    /// In this type.
+    As(DType),
+}
+
+/// How to load a model.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it runs.
+    pub device: Device,
+    /// How its weights are held.
+    pub precision: Precision,
+    /// Draws weights that the checkpoint lacks.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { device: Device::Cpu, precision: Precision::Stored, seed: 0 }
+    }
+}
+
+impl Model {
+    /// Opens the Hugging Face folder or GGUF file at `path`.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it, named: [`crate::Error::UnknownFamily`], [`crate::Error::MissingTensor`],
+    /// [`crate::Error::TensorMismatch`], [`crate::Error::UnexpectedTensor`], and those of
+    /// [`Checkpoint::open`].
+    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        Self::of(Checkpoint::open(path)?, options)
+    }
+
+    /// The model in an opened checkpoint.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn of(checkpoint: Checkpoint, options: &Options) -> Result<Self> {
+        // Tokenizers of many words take a while to build, and nothing else needs them.
+        let (loaded, tokenizer) =
+            rayon::join(|| load::load(&checkpoint, options), || checkpoint.tokenizer());
+        let (spec, weights, plan) = loaded?;
+        let rotary = match &spec.position {
+            Position::Rotary(rotary) => Some(rotary::table(rotary)),
+            Position::Learned => None,
+        };
+        Ok(Self {
+            spec: Arc::new(spec),
+            weights,
+            tokenizer: Arc::new(tokenizer?),
+            rotary,
+            source: Arc::new(Source { checkpoint, plan }),
+            device: options.device.clone(),
+            deltas: Vec::new(),
+        })
+    }
+
+    /// Its sizes and choices.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Its weights.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The checkpoint that it came from, and where its weights lie in it.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The deltas that it carries, in the order in which they were laid on.
+    pub fn deltas(&self) -> &[Arc<Delta>] {
+        &self.deltas
+    }
+
+    /// The model as it was loaded, without any delta.
+    #[must_use]
+    pub fn base(&self) -> Self {
+        Self { weights: self.weights.without_updates(), deltas: Vec::new(), ..self.clone() }
+    }
+
+    /// This model with one more delta. The base is shared, and dropping the result undoes it.
+    ///
+    /// # Errors
+    /// [`crate::Error::WrongBase`] where the delta was made for other weights.
+    pub fn with(&self, delta: &Arc<Delta>) -> Result<Self> {
+        delta.check_base(self)?;
+        let mut edited = self.clone();
+        for (&id, update) in &delta.updates {
+            edited.weights.add_update(id, update)?;
+        }
+        edited.deltas.push(delta.clone());
+        Ok(edited)
+    }
+
+    /// This model with unknowns in the place of some weights, to differentiate by.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoWeight`].
+    pub fn with_unknowns(&self, unknowns: &BTreeMap<WeightId, Var>) -> Result<Self> {
+        let mut open = self.clone();
+        for (&id, unknown) in unknowns {
+            open.weights.set_unknown(id, unknown.clone())?;
+        }
+        Ok(open)
+    }
+
+    /// The same model with the matrices of the blocks `span`, and what makes logits, decoded to
+    /// `f32`: faster where they are used many times, for the memory that they take.
+    ///
+    /// # Errors
+    /// Where memory or the device fails.
+    pub fn decoded(&self, span: Range<usize>) -> Result<Self> {
+        let mut decoded = self.clone();
+        for (id, param) in self.weights.iter() {
+            let wanted = match id.block {
+                Some(block) => span.contains(&block),
+                None => id.part == self.head_part() || id.part.is_linear(),
+            };
+            let lies_ready = match param.base() {
+                Weight::Dense(_) => true,
+                Weight::Stored(stored) => stored.as_f32().is_some(),
+            };
+            if wanted && !lies_ready {
+                let dense = param.base().to_tensor(DType::F32, &self.device)?;
+                decoded.weights.set_base(id, dense.into())?;
+            }
+        }
+        Ok(decoded)
+    }
+
+    /// The weight `id`.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoWeight`].
+    pub fn weight(&self, id: WeightId) -> Result<&Param> {
+        self.weights.get(id)
+    }
+
+    /// What tells the tensor that the weight `id` came from apart from any other: the SHA-256 of
+    /// its name, type, shape and bytes, in hexadecimal.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoWeight`].
+    pub fn fingerprint(&self, id: WeightId) -> Result<String> {
+        self.source.fingerprint(id, self.weights.get(id)?)
+    }
+
+    /// The weight that makes logits.
+    pub(crate) fn head_part(&self) -> Part {
+        if self.spec.head.is_tied() { Part::Embed } else { Part::Unembed }
+    }
+
+    pub(crate) fn rotary(&self) -> Option<&Rotary> {
+        self.rotary.as_ref()
+    }
+}

@@ -1,0 +1,41 @@
+//! The wavelengths of a rotary embedding, stretched as the model's settings say.
+
+use std::f64::consts::TAU;
+
+use retcon_kernels::rope::Rotary as Table;
+
+use crate::spec::{Rotary, Scaling};
+
+/// The table of rotations of a model.
+pub(crate) fn table(spec: &Rotary) -> Table {
+    /// Positions that are computed beforehand; later ones when they come.
+    const N_READY: usize = 512;
+    Table::new(&frequencies(spec), 1.0, N_READY)
+}
+
+/// Radians per position of each pair.
+fn frequencies(spec: &Rotary) -> Vec<f64> {
+    let plain =
+        (0..spec.width / 2).map(|pair| spec.theta.powf(-2.0 * pair as f64 / spec.width as f64));
+    match &spec.scaling {
+        Scaling::None => plain.collect(),
+        Scaling::Linear(factor) => plain.map(|frequency| frequency / factor).collect(),
+        Scaling::Factors(factors) => plain.zip(factors).map(|(f, factor)| f / factor).collect(),
+        &Scaling::Llama3 { factor, low, high, original } => {
+            plain.map(|frequency| stretch(frequency, factor, low, high, original)).collect()
+        }
+    }
+}
+
+/// Llama 3.1's scaling, as transformers computes it (`modeling_rope_utils.py`).
+fn stretch(frequency: f64, factor: f64, low: f64, high: f64, original: f64) -> f64 {
+    let wavelength = TAU / frequency;
+    if wavelength < original / high {
+        frequency
+    } else if wavelength > original / low {
+        frequency / factor
+    } else {
+        let smooth = (original / wavelength - low) / (high - low);
+        (1.0 - smooth) * frequency / factor + smooth * frequency
+    }
+}

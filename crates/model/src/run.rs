@@ -1,0 +1,190 @@
+//! The forward pass: embed, run blocks `a..b`, unembed where asked.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use retcon_kernels::activation::activate;
+use retcon_kernels::autograd::Var;
+use retcon_kernels::loss::Head;
+use retcon_kernels::rows::{add, gather_rows};
+
+use crate::batch::{Batch, Rows};
+use crate::block::{Block, Request};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::past::Past;
+use crate::site::Site;
+use crate::spec::{Head as HeadSpec, Position};
+use crate::tap::Tap;
+use crate::weight_id::{Part, WeightId};
+
+/// The residual stream between two blocks.
+#[derive(Clone, Debug)]
+pub struct Hidden {
+    /// `[n_rows, d_model]`.
+    pub x: Var,
+    rows: Rows,
+}
+
+impl Hidden {
+    /// The rows of the sequences `chosen`, in that order.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn sequences(&self, chosen: &[usize]) -> Result<Self> {
+        let rows = self.rows.sequences(chosen);
+        let indices = self.rows.rows_of(chosen);
+        Ok(Self { x: gather_rows(&self.x, &indices)?, rows })
+    }
+}
+
+impl Model {
+    /// What enters the first block, one row a token.
+    ///
+    /// # Errors
+    /// [`Error::UnknownToken`], [`Error::TooLong`], or what the tap reports.
+    pub fn embed(&self, batch: &Batch, tap: &mut dyn Tap) -> Result<Hidden> {
+        let nothing = vec![0; batch.lengths().len()];
+        self.embed_after(&nothing, batch, tap)
+    }
+
+    /// As [`Model::embed`], for sequences that have so many positions already.
+    fn embed_after(&self, past: &[usize], batch: &Batch, tap: &mut dyn Tap) -> Result<Hidden> {
+        let rows = Rows::after(past, batch.lengths());
+        self.check(batch.tokens(), &rows)?;
+        let weights = self.weights();
+        let mut x = weights.rows(WeightId::global(Part::Embed), batch.tokens())?;
+        if self.spec().position == Position::Learned {
+            x = add(&x, &weights.rows(WeightId::global(Part::Position), &rows.flat())?)?;
+        }
+        if self.spec().segments {
+            let first = vec![0; rows.len()];
+            x = add(&x, &weights.rows(WeightId::global(Part::Segment), &first)?)?;
+        }
+        let norm = WeightId::global(Part::EmbedNorm);
+        if weights.has(norm) {
+            x = weights.norm(norm, self.spec().norm, &x)?;
+        }
+        Ok(Hidden { x: tap.at(Site::Embed, x)?, rows })
+    }
+
+    fn check(&self, tokens: &[u32], rows: &Rows) -> Result<()> {
+        let n_vocab = self.spec().n_vocab;
+        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= n_vocab) {
+            return Err(Error::UnknownToken { token, n_vocab });
+        }
+        let (n, limit) = (rows.n_positions(), self.spec().n_positions);
+        if n > limit {
+            return Err(Error::TooLong { n, limit });
+        }
+        Ok(())
+    }
+
+    /// Runs the blocks `span`.
+    ///
+    /// # Errors
+    /// What the operations and the tap report.
+    pub fn blocks(&self, span: Range<usize>, h: Hidden, tap: &mut dyn Tap) -> Result<Hidden> {
+        let x = self.run_blocks(span, h.x, &h.rows, None, None, tap)?;
+        Ok(Hidden { x, rows: h.rows })
+    }
+
+    /// Runs the blocks from `first` on and gives what is multiplied with the unembedding at the
+    /// rows `at` alone, which ascend: `[at, d_model]`. The last block, and with it the tap at its
+    /// later sites, sees only those rows, where its attention is past.
+    ///
+    /// # Errors
+    /// What the operations and the tap report.
+    pub fn finish(&self, first: usize, h: Hidden, at: &[u32], tap: &mut dyn Tap) -> Result<Var> {
+        let n_blocks = self.spec().n_blocks;
+        let x = if first < n_blocks {
+            self.run_blocks(first..n_blocks, h.x, &h.rows, Some(at), None, tap)?
+        } else {
+            gather_rows(&h.x, at)?
+        };
+        self.last_norm(x, tap)
+    }
+
+    /// Runs everything and gives what is multiplied with the unembedding at the rows `at`, which
+    /// ascend: `[at, d_model]`.
+    ///
+    /// # Errors
+    /// As [`Model::embed`] and [`Model::finish`].
+    pub fn run(&self, batch: &Batch, at: &[u32], tap: &mut dyn Tap) -> Result<Var> {
+        let h = self.embed(batch, tap)?;
+        self.finish(0, h, at, tap)
+    }
+
+    /// Runs new tokens of sequences whose earlier ones are in `past`, and adds them to it. Gives
+    /// the logits at the last new token of each, `[n_sequences, n_vocab]`.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    pub fn extend(&self, past: &mut Past, batch: &Batch) -> Result<Tensor> {
+        let h = self.embed_after(past.lengths(), batch, &mut ())?;
+        let span = 0..self.spec().n_blocks;
+        let at = batch.last_rows();
+        let x = self.run_blocks(span, h.x, &h.rows, Some(&at), Some(past), &mut ())?;
+        past.advance(batch.lengths());
+        self.logits(&self.last_norm(x, &mut ())?)
+    }
+
+    fn run_blocks(
+        &self,
+        span: Range<usize>,
+        mut x: Var,
+        rows: &Rows,
+        keep: Option<&[u32]>,
+        mut past: Option<&mut Past>,
+        tap: &mut dyn Tap,
+    ) -> Result<Var> {
+        for index in span.clone() {
+            let (spec, weights) = (self.spec(), self.weights());
+            let block = Block { spec, weights, rotary: self.rotary(), index };
+            let keep = keep.filter(|_| index + 1 == span.end);
+            x = block.run(x, Request { rows, keep, past: past.as_deref_mut() }, tap)?;
+        }
+        Ok(x)
+    }
+
+    /// What is multiplied with the unembedding, of the last block's output.
+    fn last_norm(&self, mut x: Var, tap: &mut dyn Tap) -> Result<Var> {
+        let (spec, weights) = (self.spec(), self.weights());
+        if let HeadSpec::MaskedLm { activation } = spec.head {
+            x = activate(&weights.linear(WeightId::global(Part::HeadDense), &x)?, activation)?;
+            x = weights.norm(WeightId::global(Part::HeadNorm), spec.norm, &x)?;
+        }
+        let norm = WeightId::global(Part::FinalNorm);
+        if weights.has(norm) {
+            x = weights.norm(norm, spec.norm, &x)?;
+        }
+        tap.at(Site::Final, x)
+    }
+
+    /// The unembedding, for losses and logits. `bias` is [`Model::head_bias`].
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn head<'a>(&'a self, bias: Option<&'a Var>) -> Result<Head<'a>> {
+        let weight = self.weights().matrix(WeightId::global(self.head_part()))?;
+        Ok(Head { weight, bias, soft_cap: None })
+    }
+
+    /// The bias of the logits, where there is one.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn head_bias(&self) -> Result<Option<Var>> {
+        let id = WeightId::global(Part::UnembedBias);
+        self.weights().has(id).then(|| self.weights().vector(id)).transpose()
+    }
+
+    /// The logits of what [`Model::run`] gives: `[n, d_model]` to `[n, n_vocab]`.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn logits(&self, x: &Var) -> Result<Tensor> {
+        let bias = self.head_bias()?;
+        Ok(retcon_kernels::loss::logits(x, &self.head(bias.as_ref())?)?.into_value())
+    }
+}

@@ -1,0 +1,185 @@
+//! What a model is made of: sizes and choices, read from its configuration. No behavior.
+
+use retcon_kernels::activation::Activation;
+use retcon_kernels::attention::Mask;
+use retcon_kernels::rope::Pairing;
+
+use crate::weight_id::Part;
+
+/// The sizes and choices of one Transformer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The family that it belongs to.
+    pub family: &'static str,
+    /// Tokens in the vocabulary.
+    pub n_vocab: usize,
+    /// Blocks, each an attention and an MLP.
+    pub n_blocks: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Width of the MLP's key: the input of its down-projection.
+    pub d_mlp: usize,
+    /// Query heads.
+    pub n_heads: usize,
+    /// Key and value heads; each serves `n_heads / n_kv_heads` query heads.
+    pub n_kv_heads: usize,
+    /// Width of a head.
+    pub d_head: usize,
+    /// Positions that the model was made for.
+    pub n_positions: usize,
+    /// Which positions a position sees.
+    pub mask: Mask,
+    /// Per block, how many positions back a position sees, itself included; `None` is all.
+    pub windows: Vec<Option<usize>>,
+    /// What multiplies a query's product with a key.
+    pub attention_scale: f64,
+    /// How hidden states are normalized.
+    pub norm: Norm,
+    /// Where they are normalized.
+    pub norm_order: NormOrder,
+    /// Whether queries and keys are normalized, head by head.
+    pub qk_norm: bool,
+    /// How a position enters.
+    pub position: Position,
+    /// The MLP's nonlinearity.
+    pub activation: Activation,
+    /// Whether it multiplies a second projection of the input: `key = act(gate) * up`.
+    pub gated: bool,
+    /// Which linear maps have a bias.
+    pub biases: Biases,
+    /// Whether embeddings distinguish segments, of which only the first is used.
+    pub segments: bool,
+    /// What turns the last hidden state into logits.
+    pub head: Head,
+}
+
+/// A normalization.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Norm {
+    /// `x / rms(x) * weight`.
+    Rms {
+        /// Added to the mean square.
+        eps: f64,
+    },
+    /// `(x - mean(x)) / std(x) * weight + bias`.
+    Layer {
+        /// Added to the variance.
+        eps: f64,
+    },
+}
+
+/// Where a block normalizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormOrder {
+    /// The input of attention and MLP; the residual stream is never touched.
+    Pre,
+    /// The residual stream, after each addition.
+    Post,
+}
+
+/// How a position enters.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Position {
+    /// Queries and keys are rotated.
+    Rotary(Rotary),
+    /// A learned vector is added to the embedding.
+    Learned,
+}
+
+/// A rotary embedding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotary {
+    /// The base of the wavelengths.
+    pub theta: f64,
+    /// How many of a head's numbers are rotated, from the first.
+    pub width: usize,
+    /// Which numbers form a pair.
+    pub pairing: Pairing,
+    /// How wavelengths are stretched for contexts longer than those of pretraining.
+    pub scaling: Scaling,
+}
+
+/// A stretching of rotary wavelengths.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scaling {
+    /// None.
+    None,
+    /// All frequencies divided by a factor.
+    Linear(f64),
+    /// Low frequencies divided by a factor, high ones kept, a ramp between (Llama 3.1).
+    Llama3 {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Wavelengths above `original / low` are stretched whole.
+        low: f64,
+        /// Wavelengths below `original / high` are kept.
+        high: f64,
+        /// Positions of pretraining.
+        original: f64,
+    },
+    /// Each frequency divided by a factor of its own, as GGUF files store them.
+    Factors(Vec<f64>),
+}
+
+/// Which linear maps have a bias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Biases {
+    /// Queries, keys and values.
+    pub qkv: bool,
+    /// The attention's output.
+    pub o: bool,
+    /// The MLP's projections.
+    pub mlp: bool,
+}
+
+/// What turns the last hidden state into logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Head {
+    /// A product with the unembedding.
+    Plain {
+        /// Whether the unembedding is the embedding.
+        tied: bool,
+    },
+    /// A dense layer, activation and normalization first, and a bias per token (BERT).
+    MaskedLm {
+        /// The dense layer's activation.
+        activation: Activation,
+    },
+}
+
+impl Head {
+    /// Whether the unembedding is the embedding.
+    pub fn is_tied(self) -> bool {
+        !matches!(self, Self::Plain { tied: false })
+    }
+}
+
+impl Spec {
+    /// Whether a model of this kind has a weight.
+    pub fn has(&self, part: Part) -> bool {
+        let layer_norm = matches!(self.norm, Norm::Layer { .. });
+        let masked_lm = matches!(self.head, Head::MaskedLm { .. });
+        match part {
+            Part::Embed | Part::AttnNorm | Part::MlpNorm => true,
+            Part::Q | Part::K | Part::V | Part::O | Part::Up | Part::Down => true,
+            Part::AttnNormBias | Part::MlpNormBias => layer_norm,
+            Part::Position => self.position == Position::Learned,
+            Part::Segment => self.segments,
+            Part::EmbedNorm => self.norm_order == NormOrder::Post,
+            Part::EmbedNormBias => self.norm_order == NormOrder::Post && layer_norm,
+            Part::FinalNorm => self.norm_order == NormOrder::Pre,
+            Part::FinalNormBias => self.norm_order == NormOrder::Pre && layer_norm,
+            Part::QBias | Part::KBias | Part::VBias => self.biases.qkv,
+            Part::OBias => self.biases.o,
+            Part::UpBias | Part::DownBias => self.biases.mlp,
+            Part::Gate => self.gated,
+            Part::GateBias => self.gated && self.biases.mlp,
+            Part::QNorm | Part::KNorm => self.qk_norm,
+            Part::HeadDense | Part::HeadDenseBias | Part::HeadNorm | Part::HeadNormBias => {
+                masked_lm
+            }
+            Part::Unembed => !self.head.is_tied(),
+            Part::UnembedBias => masked_lm,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A change to one weight, beside it: `y = base(x) + update(x)`.
+
+use candle_core::{DType, Device, Tensor};
+use retcon_kernels::autograd::Var;
+use retcon_kernels::linear::{Matrix, linear};
+use retcon_kernels::weight::Weight;
+
+use crate::error::Result;
+
+/// What is added to a weight of shape `[d_out, d_in]` or `[d]`, in `f32`.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// Every number of it, in the weight's shape.
+    Dense(Tensor),
+    /// The product `left right`, for matrices.
+    LowRank {
+        /// `[d_out, rank]`.
+        left: Tensor,
+        /// `[rank, d_in]`.
+        right: Tensor,
+    },
+}
+
+impl Update {
+    /// The shape of the weight that it changes.
+    pub fn shape(&self) -> Vec<usize> {
+        match self {
+            Self::Dense(update) => update.dims().to_vec(),
+            Self::LowRank { left, right } => vec![left.dims()[0], right.dims()[1]],
+        }
+    }
+
+    /// The rank that it is stored with; `None` where it is dense.
+    pub fn rank(&self) -> Option<usize> {
+        match self {
+            Self::Dense(_) => None,
+            Self::LowRank { right, .. } => Some(right.dims()[0]),
+        }
+    }
+
+    /// How many numbers it stores.
+    pub fn n_numbers(&self) -> usize {
+        match self {
+            Self::Dense(update) => update.elem_count(),
+            Self::LowRank { left, right } => left.elem_count() + right.elem_count(),
+        }
+    }
+
+    /// The update with every number written out.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn to_dense(&self) -> Result<Tensor> {
+        match self {
+            Self::Dense(update) => Ok(update.clone()),
+            Self::LowRank { left, right } => Ok(left.matmul(right)?),
+        }
+    }
+
+    /// Its Frobenius norm.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn norm(&self) -> Result<f64> {
+        let squares = self.to_dense()?.to_dtype(DType::F64)?.sqr()?.sum_all()?;
+        Ok(squares.to_scalar::<f64>()?.sqrt())
+    }
+
+    /// The same update on `device`.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(match self {
+            Self::Dense(update) => Self::Dense(update.to_device(device)?),
+            Self::LowRank { left, right } => {
+                Self::LowRank { left: left.to_device(device)?, right: right.to_device(device)? }
+            }
+        })
+    }
+
+    /// `y + update(x)`, for `x` `[n, d_in]` and `y` `[n, d_out]`.
+    pub(crate) fn add_to(&self, y: &Var, x: &Var) -> Result<Var> {
+        Ok(match self {
+            Self::Dense(update) => linear(x, frozen(&update.clone().into()), Some(y))?,
+            Self::LowRank { left, right } => {
+                let inner = linear(x, frozen(&right.clone().into()), None)?;
+                linear(&inner, frozen(&left.clone().into()), Some(y))?
+            }
+        })
+    }
+
+    /// The rows `rows` of it, `[rows, d_in]`.
+    pub(crate) fn rows(&self, rows: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Dense(update) => update.index_select(rows, 0)?,
+            Self::LowRank { left, right } => left.index_select(rows, 0)?.matmul(right)?,
+        })
+    }
+}
+
+fn frozen(weight: &Weight) -> Matrix<'_> {
+    Matrix::Frozen(weight)
+}

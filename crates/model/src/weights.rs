@@ -1,0 +1,218 @@
+//! The weights of a model: each a frozen base, updates beside it, or an unknown in its place.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use candle_core::{DType, Device, Tensor};
+use retcon_kernels::autograd::Var;
+use retcon_kernels::linear::{Matrix, add_bias, linear};
+use retcon_kernels::norm::{layer_norm, rms_norm};
+use retcon_kernels::rows::gather_rows;
+use retcon_kernels::weight::Weight;
+
+use crate::error::{Error, Result};
+use crate::spec::Norm;
+use crate::update::Update;
+use crate::weight_id::WeightId;
+
+/// The type that hidden states have, on every device.
+pub const HIDDEN: DType = DType::F32;
+
+/// All weights of a model. A clone shares the numbers.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    params: BTreeMap<WeightId, Param>,
+    device: Device,
+}
+
+/// One weight. What the model computes with is the unknown where there is one, otherwise the base
+/// and all updates.
+#[derive(Clone, Debug)]
+pub struct Param {
+    base: Weight,
+    updates: Vec<Update>,
+    unknown: Option<Var>,
+    /// Base and updates in one, made when something needs them so.
+    merged: OnceLock<Weight>,
+}
+
+impl Param {
+    /// A frozen weight.
+    pub fn new(base: Weight) -> Self {
+        Self { base, updates: Vec::new(), unknown: None, merged: OnceLock::new() }
+    }
+
+    /// The weight without its updates.
+    pub fn base(&self) -> &Weight {
+        &self.base
+    }
+
+    /// The updates, in the order in which they were added.
+    pub fn updates(&self) -> &[Update] {
+        &self.updates
+    }
+
+    /// The base with all updates, `f32`, on `device`.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
+        let mut sum = self.base.to_tensor(DType::F32, device)?;
+        for update in &self.updates {
+            sum = sum.add(&update.to_dense()?)?;
+        }
+        Ok(sum)
+    }
+
+    /// The one matrix or vector that stands for base and updates.
+    fn merged(&self, device: &Device) -> Result<&Weight> {
+        if self.updates.is_empty() {
+            return Ok(&self.base);
+        }
+        if self.merged.get().is_none() {
+            let merged = self.to_tensor(device)?;
+            // Another thread may have been first, with the same numbers.
+            let _ = self.merged.set(merged.into());
+        }
+        Ok(self.merged.get().expect("set above"))
+    }
+}
+
+impl Weights {
+    /// Weights on `device`.
+    pub fn new(params: BTreeMap<WeightId, Param>, device: Device) -> Self {
+        Self { params, device }
+    }
+
+    /// The same weights without any update.
+    #[must_use]
+    pub(crate) fn without_updates(&self) -> Self {
+        let params = self.params.iter().map(|(&id, param)| (id, Param::new(param.base.clone())));
+        Self { params: params.collect(), device: self.device.clone() }
+    }
+
+    /// Whether there is a weight `id`.
+    pub fn has(&self, id: WeightId) -> bool {
+        self.params.contains_key(&id)
+    }
+
+    /// All weights, in the order of their names' parts.
+    pub fn iter(&self) -> impl Iterator<Item = (WeightId, &Param)> {
+        self.params.iter().map(|(&id, param)| (id, param))
+    }
+
+    /// The weight `id`.
+    ///
+    /// # Errors
+    /// [`Error::NoWeight`].
+    pub fn get(&self, id: WeightId) -> Result<&Param> {
+        self.params.get(&id).ok_or(Error::NoWeight { id })
+    }
+
+    fn get_mut(&mut self, id: WeightId) -> Result<&mut Param> {
+        self.params.get_mut(&id).ok_or(Error::NoWeight { id })
+    }
+
+    /// Lays `update` beside the weight `id`.
+    ///
+    /// # Errors
+    /// [`Error::NoWeight`], or [`Error::TensorMismatch`] where the shapes differ.
+    pub(crate) fn add_update(&mut self, id: WeightId, update: &Update) -> Result<()> {
+        let update = update.to_device(&self.device)?;
+        let param = self.get_mut(id)?;
+        let (expected, found) = (param.base.dims(), update.shape());
+        if expected != found {
+            return Err(Error::TensorMismatch {
+                name: id.to_string(),
+                expected: format!("{expected:?}"),
+                found: format!("{found:?}"),
+            });
+        }
+        param.updates.push(update);
+        param.merged = OnceLock::new();
+        Ok(())
+    }
+
+    /// Puts `unknown` in the place of the weight `id`.
+    ///
+    /// # Errors
+    /// [`Error::NoWeight`].
+    pub(crate) fn set_unknown(&mut self, id: WeightId, unknown: Var) -> Result<()> {
+        self.get_mut(id)?.unknown = Some(unknown);
+        Ok(())
+    }
+
+    /// Holds the base of the weight `id` as `weight` from now on.
+    pub(crate) fn set_base(&mut self, id: WeightId, weight: Weight) -> Result<()> {
+        self.get_mut(id)?.base = weight;
+        Ok(())
+    }
+
+    /// `x wᵀ + bias` by the matrix `id` and its bias, where it has one; `x` `[n, d_in]`.
+    pub(crate) fn linear(&self, id: WeightId, x: &Var) -> Result<Var> {
+        let param = self.get(id)?;
+        let mut y = match &param.unknown {
+            Some(unknown) => linear(x, Matrix::Trainable(unknown), None)?,
+            None => {
+                let mut y = linear(x, Matrix::Frozen(&param.base), None)?;
+                for update in &param.updates {
+                    y = update.add_to(&y, x)?;
+                }
+                y
+            }
+        };
+        if let Some(bias) = self.bias(id)? {
+            y = add_bias(&y, &bias)?;
+        }
+        Ok(y)
+    }
+
+    /// The matrix `id` in one piece.
+    pub(crate) fn matrix(&self, id: WeightId) -> Result<Matrix<'_>> {
+        let param = self.get(id)?;
+        Ok(match &param.unknown {
+            Some(unknown) => Matrix::Trainable(unknown),
+            None => Matrix::Frozen(param.merged(&self.device)?),
+        })
+    }
+
+    /// The vector `id`.
+    pub(crate) fn vector(&self, id: WeightId) -> Result<Var> {
+        let param = self.get(id)?;
+        Ok(match &param.unknown {
+            Some(unknown) => unknown.clone(),
+            None => Var::constant(param.merged(&self.device)?.to_tensor(HIDDEN, &self.device)?),
+        })
+    }
+
+    /// The bias of the weight `id`, where it has one.
+    pub(crate) fn bias(&self, id: WeightId) -> Result<Option<Var>> {
+        let bias = id.part.bias().map(|part| WeightId { part, ..id });
+        bias.filter(|&bias| self.has(bias)).map(|bias| self.vector(bias)).transpose()
+    }
+
+    /// The rows `rows` of the table `id`, `[rows, d]`.
+    pub(crate) fn rows(&self, id: WeightId, rows: &[u32]) -> Result<Var> {
+        let param = self.get(id)?;
+        if let Some(unknown) = &param.unknown {
+            return Ok(gather_rows(unknown, rows)?);
+        }
+        let mut sum = param.base.rows(rows, HIDDEN, &self.device)?;
+        if !param.updates.is_empty() {
+            let rows = Tensor::new(rows, &self.device)?;
+            for update in &param.updates {
+                sum = sum.add(&update.rows(&rows)?)?;
+            }
+        }
+        Ok(Var::constant(sum))
+    }
+
+    /// `x` normalized by the weight `id` (and its bias); `x` `[n, d]`.
+    pub(crate) fn norm(&self, id: WeightId, norm: Norm, x: &Var) -> Result<Var> {
+        let weight = self.vector(id)?;
+        Ok(match norm {
+            Norm::Rms { eps } => rms_norm(x, &weight, eps)?,
+            Norm::Layer { eps } => layer_norm(x, &weight, self.bias(id)?.as_ref(), eps)?,
+        })
+    }
+}
