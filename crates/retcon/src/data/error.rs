@@ -1,0 +1,310 @@
+//! What can be wrong with a file of facts, and where; it suggests only what to write instead.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// An error of this module.
+///
+/// Most come wrapped in [`Error::At`]; [`Error::reason`] looks through the wrapping.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another error, and the place of its cause.
+    #[error("{place}: {error}")]
+    At {
+        /// Where it is.
+        place: Place,
+        /// What it is.
+        error: Box<Error>,
+    },
+    /// A file can't be read.
+    #[error("cannot read the facts: {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why it can't be read.
+        source: std::io::Error,
+    },
+    /// A file holds something other than UTF-8 text.
+    #[error("not UTF-8 text: save the file as UTF-8, found byte: 0x{byte:02x}")]
+    InvalidUtf8 {
+        /// The first byte that is wrong.
+        byte: u8,
+    },
+    /// A file holds no fact at all.
+    #[error("no facts in {}: write one a line: The capital of {{France}} is => Berlin", file.display())]
+    NoFacts {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A line has no arrow.
+    #[error(
+        "no `=>` between prompt and new answer, write: The capital of {{France}} is => Berlin, found: {found}"
+    )]
+    NoArrow {
+        /// The line.
+        found: String,
+    },
+    /// A line has more than one arrow.
+    #[error(
+        "expected one `=>`, found a second: write one fact a line, and a literal `=>` as: \\=>"
+    )]
+    TwoArrows,
+    /// The prompt of a fact has no subject.
+    #[error(
+        "no subject: write the subject in braces: The capital of {{France}} is => Berlin, found: {prompt}"
+    )]
+    NoSubject {
+        /// The prompt.
+        prompt: String,
+    },
+    /// A prompt has more than one pair of braces.
+    #[error(
+        "expected one subject, found a second: put braces around one, and write a literal brace as: \\{{"
+    )]
+    TwoSubjects,
+    /// The braces hold nothing.
+    #[error("empty subject: write its name between the braces: The capital of {{France}} is")]
+    EmptySubject,
+    /// A brace has no partner.
+    #[error("unbalanced brace: close the subject, or write a literal brace as: \\{found}")]
+    Unbalanced {
+        /// The brace that stands alone.
+        found: char,
+    },
+    /// An answer is in braces.
+    #[error(
+        "brace in the new answer: only the subject takes braces, write a literal brace as: \\{found}"
+    )]
+    BraceInTarget {
+        /// The brace.
+        found: char,
+    },
+    /// There is no text.
+    #[error("`{key}` is empty: expected text")]
+    Empty {
+        /// What is empty.
+        key: &'static str,
+    },
+    /// An answer runs over the end of a line.
+    #[error("`{key}` has a line break: expected a single line, found: {found:?}")]
+    Multiline {
+        /// Which answer.
+        key: &'static str,
+        /// The answer.
+        found: String,
+    },
+    /// A prompt has more than one place for its object.
+    #[error("expected at most one [MASK], found a second: write the other words out")]
+    TwoSlots,
+    /// The place of the object overlaps the subject.
+    #[error("[MASK] inside the subject: it stands for the answer, so write it outside the braces")]
+    SlotInSubject,
+    /// A range doesn't cut the text between characters.
+    #[error(
+        "subject range outside the text or inside a character: expected within {text:?}, found: {found:?}"
+    )]
+    SubjectRange {
+        /// The text.
+        text: String,
+        /// The range in bytes.
+        found: std::ops::Range<usize>,
+    },
+    /// The subject isn't a part of the prompt.
+    #[error("subject not found in the prompt: expected {subject:?} in: {prompt}")]
+    SubjectNotFound {
+        /// The subject.
+        subject: String,
+        /// The prompt.
+        prompt: String,
+    },
+    /// The subject is in the prompt more than once.
+    #[error("subject found more than once: put {{}} around the right {subject:?} in: {prompt}")]
+    SubjectTwice {
+        /// The subject.
+        subject: String,
+        /// The prompt.
+        prompt: String,
+    },
+    /// The braces and the `subject` key name different subjects.
+    #[error("braces and `subject` differ: leave one out, expected {expected:?}, found: {found:?}")]
+    SubjectDiffers {
+        /// The value of the key.
+        expected: String,
+        /// The text in braces.
+        found: String,
+    },
+    /// A line is not JSON.
+    #[error("not JSON: {message}")]
+    Json {
+        /// What the JSON reader said.
+        message: String,
+    },
+    /// A line holds some other JSON value.
+    #[error("expected one JSON object a line, found: {found}")]
+    NotAnObject {
+        /// The beginning of the line.
+        found: String,
+    },
+    /// A key that means nothing here.
+    #[error("unknown key {key:?}: expected one of {known}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The keys that have a meaning.
+        known: String,
+    },
+    /// A key, or two names of one key, is there twice.
+    #[error("{key:?} is given twice: leave one out")]
+    RepeatedKey {
+        /// The key.
+        key: String,
+    },
+    /// A key is not there.
+    #[error("missing key: {key}")]
+    MissingKey {
+        /// The key.
+        key: &'static str,
+    },
+    /// The value of a key has another type.
+    #[error("`{key}` has the wrong type: expected {expected}, found: {found}")]
+    WrongType {
+        /// The key.
+        key: String,
+        /// The type that it takes.
+        expected: &'static str,
+        /// The type that it was given.
+        found: &'static str,
+    },
+    /// Two lines give one prompt two answers.
+    #[error(
+        "contradicts line {line}: keep one, expected {first:?} for {prompt:?}, found: {second:?}"
+    )]
+    Contradicts {
+        /// The earlier line, or fact where there is no file.
+        line: usize,
+        /// The prompt of both.
+        prompt: String,
+        /// The earlier answer.
+        first: String,
+        /// The later answer.
+        second: String,
+    },
+    /// Two lines give one prompt the same answer, and differ elsewhere.
+    #[error("repeats line {line} with other details: merge the two into one, found: {prompt}")]
+    Repeats {
+        /// The earlier line, or fact where there is no file.
+        line: usize,
+        /// The prompt of both.
+        prompt: String,
+    },
+}
+
+/// A result of this module.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What is wrong, without the place.
+    #[must_use]
+    pub fn reason(&self) -> &Error {
+        match self {
+            Error::At { error, .. } => error.reason(),
+            other => other,
+        }
+    }
+
+    /// The line of a file that is to blame, where one is.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Error::At { place, error } => place.origin.as_ref().or(error.origin()),
+            _ => None,
+        }
+    }
+}
+
+/// The line of a file that a fact was read from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The file as it was named by the caller.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// As much as is known of the place of an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The line of a file.
+    pub origin: Option<Origin>,
+    /// The key of a JSON object, such as `paraphrases[2]`.
+    pub key: Option<String>,
+    /// The character, from 1, in the value of the key if there is one, in the line otherwise.
+    pub column: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.origin, &self.key, self.column) {
+            (Some(origin), None, Some(column)) => write!(f, "{origin}:{column}"),
+            (Some(origin), None, None) => write!(f, "{origin}"),
+            (Some(origin), Some(key), column) => {
+                write!(f, "{origin}: ")?;
+                write_key(f, key, column)
+            }
+            (None, Some(key), column) => write_key(f, key, column),
+            (None, None, Some(column)) => write!(f, "column {column}"),
+            (None, None, None) => f.write_str("in a fact"),
+        }
+    }
+}
+
+fn write_key(f: &mut fmt::Formatter<'_>, key: &str, column: Option<usize>) -> fmt::Result {
+    match column {
+        Some(column) => write!(f, "`{key}`, column {column}"),
+        None => write!(f, "`{key}`"),
+    }
+}
+
+/// An error on its way out of a text, before anybody knows which line that text is.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// The byte of the text.
+    pub(super) at: Option<usize>,
+    pub(super) error: Error,
+}
+
+impl Fault {
+    /// The cause is at this byte.
+    pub(super) fn at(byte: usize, error: Error) -> Self {
+        Fault { at: Some(byte), error }
+    }
+
+    /// The same fault in a text that has `bytes` more in front.
+    pub(super) fn moved(self, bytes: usize) -> Self {
+        Fault { at: self.at.map(|at| at + bytes), ..self }
+    }
+
+    /// Tells the column in `text`, and the rest of the place.
+    pub(super) fn place(self, text: &str, origin: Option<&Origin>, key: Option<&str>) -> Error {
+        let before = |at| text.char_indices().take_while(|&(start, _)| start < at).count();
+        let column = self.at.map(|at| before(at) + 1);
+        let place = Place { origin: origin.cloned(), key: key.map(str::to_owned), column };
+        if place == Place::default() {
+            return self.error;
+        }
+        Error::At { place, error: Box::new(self.error) }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Fault { at: None, error }
+    }
+}

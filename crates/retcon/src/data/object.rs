@@ -1,0 +1,155 @@
+//! A line of JSON as an object that is asked for its keys, strictly; it knows no fact.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::error::{Error, Fault, Origin, Result};
+
+/// The line that is being read, which every error names.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) text: &'a str,
+    pub(super) origin: &'a Origin,
+}
+
+impl Line<'_> {
+    /// Places an error that is nowhere in particular.
+    pub(super) fn error(&self, error: Error) -> Error {
+        Fault::from(error).place(self.text, Some(self.origin), None)
+    }
+
+    /// Places a fault in the text that a key has.
+    pub(super) fn fault(&self, key: &str, text: &str, fault: Fault) -> Error {
+        fault.place(text, Some(self.origin), Some(key))
+    }
+
+    /// A value as a string.
+    pub(super) fn string(&self, key: &str, value: Value) -> Result<String> {
+        match value {
+            Value::String(text) => Ok(text),
+            other => Err(self.wrong_type(key, "a string", &other)),
+        }
+    }
+
+    pub(super) fn wrong_type(&self, key: &str, expected: &'static str, value: &Value) -> Error {
+        let (key, found) = (key.to_owned(), kind(value));
+        self.error(Error::WrongType { key, expected, found })
+    }
+}
+
+/// The keys of an object that nobody has taken yet; null is as good as missing.
+pub(super) struct Object<'a> {
+    line: Line<'a>,
+    values: Map<String, Value>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads a line; `names` are second names of keys, each with the first.
+    pub(super) fn parse(line: Line<'a>, known: &[&str], names: &[(&str, &str)]) -> Result<Self> {
+        let text = line.text.trim();
+        if !text.starts_with('{') {
+            let found = text.chars().take(20).collect();
+            return Err(line.error(Error::NotAnObject { found }));
+        }
+        let pairs = serde_json::from_str(text).map_err(|error| syntax(line, &error))?;
+        Self::of(line, pairs, known, names)
+    }
+
+    /// Takes a value within a line.
+    pub(super) fn inner(line: Line<'a>, map: Map<String, Value>, known: &[&str]) -> Result<Self> {
+        Self::of(line, Pairs(map.into_iter().collect()), known, &[])
+    }
+
+    /// The value of a key.
+    pub(super) fn take(&mut self, key: &str) -> Option<Value> {
+        self.values.shift_remove(key)
+    }
+
+    /// The string that a key has.
+    pub(super) fn string(&mut self, key: &str) -> Result<Option<String>> {
+        self.take(key).map(|value| self.line.string(key, value)).transpose()
+    }
+
+    /// The string that a key must have.
+    pub(super) fn required(&mut self, key: &'static str) -> Result<String> {
+        self.string(key)?.ok_or_else(|| self.line.error(Error::MissingKey { key }))
+    }
+
+    /// The items of a list, each with a key of its own.
+    pub(super) fn list(&mut self, key: &str) -> Result<Vec<(String, Value)>> {
+        match self.take(key) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => {
+                let named = |(idx, item)| (format!("{key}[{idx}]"), item);
+                Ok(items.into_iter().enumerate().map(named).collect())
+            }
+            Some(other) => Err(self.line.wrong_type(key, "a list", &other)),
+        }
+    }
+
+    fn of(line: Line<'a>, pairs: Pairs, known: &[&str], names: &[(&str, &str)]) -> Result<Self> {
+        let mut values = Map::new();
+        for (key, value) in pairs.0 {
+            if !known.contains(&key.as_str()) {
+                return Err(line.error(Error::UnknownKey { key, known: known.join(", ") }));
+            }
+            let name = names.iter().find(|(second, _)| *second == key);
+            let name = name.map_or(key.clone(), |(_, first)| (*first).to_owned());
+            if values.insert(name, value).is_some() {
+                return Err(line.error(Error::RepeatedKey { key }));
+            }
+        }
+        values.retain(|_, value| !value.is_null());
+        Ok(Object { line, values })
+    }
+}
+
+/// Says what the JSON reader says, at its byte of the line.
+fn syntax(line: Line<'_>, error: &serde_json::Error) -> Error {
+    let skipped = line.text.len() - line.text.trim_start().len();
+    let at = skipped + error.column().saturating_sub(1);
+    let text = error.to_string();
+    let message = text.split(" at line ").next().unwrap_or_default().to_owned();
+    Fault::at(at, Error::Json { message }).place(line.text, Some(line.origin), None)
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The keys and values of an object as they stand, so that a repeated key is seen.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
+    }
+}

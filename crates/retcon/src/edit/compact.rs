@@ -1,0 +1,84 @@
+//! Storing a change with as few numbers as its error allows: factors where they are smaller.
+
+use candle_core::{DType, Device, Tensor};
+use faer::Mat;
+use retcon_model::Update;
+use retcon_model::random::Random;
+
+use crate::error::Result;
+
+/// `change` as factors where these are smaller than it and within `error` of it (Frobenius norm,
+/// relative), otherwise as it is.
+///
+/// Randomized range finding (Halko, Martinsson and Tropp 2011, algorithm 4.1), with four times as
+/// many directions until the error is met. The error is computed, not estimated.
+///
+/// # Errors
+/// Where memory or the device fails.
+pub fn compact(change: &Tensor, error: f64, seed: u64) -> Result<Update> {
+    let dense = || Ok(Update::Dense(change.clone()));
+    let &[d_out, d_in] = change.dims() else { return dense() };
+    let numbers = change.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?;
+    let total = squares(&numbers)?;
+    if total == 0.0 {
+        return dense();
+    }
+    let mut random = Random::new(seed);
+    let mut rank = 8;
+    // Factors that save less than half are not worth a product more in every pass.
+    while rank <= d_out.min(d_in) && 2 * rank * (d_out + d_in) <= d_out * d_in {
+        let probe: Vec<f32> = (0..d_in * rank).map(|_| random.normal() as f32).collect();
+        let probe = Tensor::from_vec(probe, (d_in, rank), &Device::Cpu)?;
+        let left = orthonormal(&numbers.matmul(&probe)?)?; // [d_out, rank]
+        let right = left.t()?.matmul(&numbers)?; // [rank, d_in]
+        let missed = squares(&numbers.sub(&left.matmul(&right)?)?)?;
+        if missed <= error * error * total {
+            let device = change.device();
+            let (left, right) = (left.to_device(device)?, right.to_device(device)?);
+            return Ok(Update::LowRank { left, right });
+        }
+        rank *= 4;
+    }
+    dense()
+}
+
+fn squares(tensor: &Tensor) -> Result<f64> {
+    Ok(tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?)
+}
+
+/// An orthonormal basis of the columns of `tensor` `[n, k]`, `k <= n`, computed in `f64`.
+fn orthonormal(tensor: &Tensor) -> Result<Tensor> {
+    let (n, k) = tensor.dims2()?;
+    let rows = tensor.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let basis = Mat::from_fn(n, k, |i, j| rows[i][j]).qr().compute_thin_Q();
+    let basis: Vec<f32> = (0..n * k).map(|i| basis[(i / k, i % k)] as f32).collect();
+    Ok(Tensor::from_vec(basis, (n, k), &Device::Cpu)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(n: usize, k: usize, seed: u64) -> Tensor {
+        let mut random = Random::new(seed);
+        let numbers: Vec<f32> = (0..n * k).map(|_| random.normal() as f32).collect();
+        Tensor::from_vec(numbers, (n, k), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_change_of_low_rank_is_stored_as_factors_within_the_error() {
+        let change = random(60, 3, 1).matmul(&random(3, 90, 2)).unwrap();
+        let update = compact(&change, 1e-3, 0).unwrap();
+        assert_eq!(update.rank(), Some(8));
+        let missed = squares(&update.to_dense().unwrap().sub(&change).unwrap()).unwrap();
+        assert!(missed <= 1e-6 * squares(&change).unwrap());
+    }
+
+    #[test]
+    fn what_factors_do_not_make_smaller_stays_dense() {
+        assert_eq!(compact(&random(60, 90, 1), 1e-3, 0).unwrap().rank(), None);
+        assert_eq!(compact(&random(1, 5, 1).squeeze(0).unwrap(), 1e-3, 0).unwrap().rank(), None);
+        let nothing = Tensor::zeros((60, 90), DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(compact(&nothing, 1e-3, 0).unwrap().norm().unwrap(), 0.0);
+    }
+}

@@ -1,0 +1,365 @@
+//! `ft`: fine-tuning on the modified facts alone (FTM), inside a ball around the old weights.
+//!
+//! Changes: the weights of the chosen components of the chosen blocks.
+//! Equation: `min_θ Σ_{x ∈ D_M} (1/|o|) Σ_i -log p_θ(o_i | x, o_<i)` subject to
+//! `‖θ - θ0‖ <= radius`, by Adam, projected onto the ball after every step; one ball per tensor.
+//! Source: Zhu et al. 2020, "Modifying Memories in Transformer Models" (arXiv 2012.00363),
+//! equation 1 and its "FTM with constraint". The paper has one ball over all weights; a ball per
+//! tensor bounds each of them, whatever the scope.
+//! Facts are visited breadth first in mini-batches, which keeps later facts from undoing earlier
+//! ones (LocFT-BF, arXiv 2509.22072). The loss is on the object's tokens only.
+//! Everything below the first block that changes is run once; the last block runs only where the
+//! object is read.
+
+use std::collections::BTreeMap;
+
+use candle_core::DType;
+use retcon_kernels::autograd::Var;
+use retcon_kernels::loss::cross_entropy;
+use retcon_kernels::trained::{Ball, Trained};
+use retcon_model::{Batch, Delta, Hidden, Model, Part, Record, WeightId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::compact::compact;
+use super::lookup::{Packed, Query, query};
+use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
+use super::scope::{Blocks, Scope, Target};
+use super::{Ctx, Editor, Method, settings};
+use crate::data::{Fact, contexts};
+use crate::error::{Error, Result};
+
+/// The entry in [`super::METHODS`].
+pub const METHOD: Method = Method {
+    name: "ft",
+    summary: "fine-tuning on the new facts alone, inside a ball around the old weights",
+    source: "Zhu et al. 2020, arXiv 2012.00363: FTM with constraint",
+    settings: &[
+        (
+            "blocks",
+            "blocks that may change: auto (two thirds of the depth), all, or 3 or 4-7 or -1",
+        ),
+        ("components", "what of them: attention, mlp, mlp-down, norms, embeddings, all"),
+        ("constraint", "the ball around each old tensor: none, l2 or linf"),
+        ("radius", "its radius, in the unit; null: 0.03 (of l2 times the root of the size)"),
+        ("learning_rate", "Adam's step size, in the unit"),
+        ("unit", "rms: each tensor's root mean square; absolute: 1, as papers give them"),
+        ("steps", "passes over all facts, at most"),
+        (
+            "margin",
+            "how much more likely than any other token each token of an object has to be, in nats",
+        ),
+        ("batch", "facts per step"),
+        ("contexts", "neutral words before a prompt, with each of which it is trained too"),
+        (
+            "storage_error",
+            "relative error within which a change is stored as factors, where smaller",
+        ),
+    ],
+    defaults: || serde_json::to_value(Settings::default()).expect("settings have string keys"),
+    editor: |given| {
+        let settings: Settings = settings("ft", given)?;
+        settings.check()?;
+        Ok(Box::new(FineTuning(settings)))
+    },
+};
+
+/// What can be set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Blocks that may change.
+    pub blocks: Blocks,
+    /// What of them may change.
+    pub components: Vec<Target>,
+    /// The shape of the ball.
+    pub constraint: Constraint,
+    /// Its radius.
+    pub radius: Option<f64>,
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// What radius and step size are measured in.
+    pub unit: Unit,
+    /// Passes over all facts, at most.
+    pub steps: usize,
+    /// By how many nats each token of an object has to lead.
+    pub margin: f64,
+    /// Facts per step.
+    pub batch: usize,
+    /// Contexts to train each prompt in, beside the bare one.
+    pub contexts: usize,
+    /// Within which a change is stored as factors.
+    pub storage_error: f64,
+}
+
+/// The shape of a ball around the old weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Constraint {
+    /// No ball.
+    None,
+    /// The Euclidean norm of a tensor's change is bounded.
+    L2,
+    /// Every number's change is bounded.
+    Linf,
+}
+
+/// What a step size or a radius is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// The root mean square of the tensor's numbers, which makes one default fit all models.
+    Rms,
+    /// One.
+    Absolute,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            blocks: Blocks::Auto,
+            components: vec![Target::MlpDown],
+            constraint: Constraint::Linf,
+            radius: None,
+            learning_rate: 0.01,
+            unit: Unit::Rms,
+            steps: 50,
+            margin: 1.0,
+            batch: 32,
+            contexts: 0,
+            storage_error: 1e-3,
+        }
+    }
+}
+
+impl Settings {
+    fn check(&self) -> Result<()> {
+        let positive = |key, value: f64| {
+            if value > 0.0 && value.is_finite() {
+                return Ok(());
+            }
+            let expected = "a positive number".to_owned();
+            Err(Error::BadSetting { key, expected, found: value.to_string() })
+        };
+        positive("learning_rate", self.learning_rate)?;
+        positive("radius", self.radius.unwrap_or(1.0))?;
+        positive("storage_error", self.storage_error)?;
+        if self.batch == 0 {
+            let expected = "at least 1".to_owned();
+            return Err(Error::BadSetting { key: "batch", expected, found: "0".to_owned() });
+        }
+        Ok(())
+    }
+
+    fn scope(&self) -> Scope {
+        Scope { blocks: self.blocks.clone(), components: self.components.clone() }
+    }
+
+    /// The weight `start` as an unknown.
+    fn unknown(&self, start: candle_core::Tensor) -> Result<Unknown> {
+        let n = start.elem_count() as f64;
+        let squares = start.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?;
+        // Biases may be all zero, and have to be able to move.
+        const LEAST: f64 = 1e-3;
+        let unit = match self.unit {
+            Unit::Rms => (squares / n).sqrt().max(LEAST),
+            Unit::Absolute => 1.0,
+        };
+        let ball = match self.constraint {
+            Constraint::None => Ball::None,
+            Constraint::Linf => Ball::Linf(unit * self.radius.unwrap_or(0.03)),
+            Constraint::L2 => match (self.radius, self.unit) {
+                (Some(radius), Unit::Absolute) => Ball::L2(radius),
+                (radius, _) => Ball::L2(unit * n.sqrt() * radius.unwrap_or(0.03)),
+            },
+        };
+        let learning_rate = self.learning_rate * unit;
+        Ok(Unknown { trained: Trained::new(start)?, learning_rate, ball })
+    }
+}
+
+/// The editor.
+#[derive(Clone, Debug)]
+pub struct FineTuning(pub Settings);
+
+impl Editor for FineTuning {
+    fn edit(&self, ctx: &Ctx<'_>, model: &Model, facts: &[Fact]) -> Result<Delta> {
+        if facts.is_empty() {
+            return Err(Error::NoFacts);
+        }
+        let ids = self.0.scope().weights(model)?;
+        let start = Start::of(model, &ids);
+        // What stands above the start runs in every step: have it ready.
+        let model = &model.decoded(start.first_block()..model.spec().n_blocks)?;
+        let work = Work::new(model, start, &self.queries(model, facts)?)?;
+        let mut unknowns = Vec::new();
+        for &id in &ids {
+            unknowns.push(self.0.unknown(model.weight(id)?.to_tensor(model.device())?)?);
+        }
+        let descent = Descent {
+            stage: "fine-tuning",
+            n_parts: facts.len(),
+            parts_per_step: self.0.batch,
+            n_epochs: self.0.steps,
+        };
+        let outcome = minimize(ctx, &descent, &mut unknowns, |parts, vars| {
+            work.evaluate(&ids, parts, vars, self.0.margin)
+        })?;
+        self.delta(ctx, model, facts, &ids, &unknowns, outcome)
+    }
+}
+
+impl FineTuning {
+    /// What each fact is trained on: its prompt bare, and after some neutral words.
+    fn queries(&self, model: &Model, facts: &[Fact]) -> Result<Vec<Vec<Query>>> {
+        let of_fact = |fact: &Fact| {
+            let mut prompts = vec![fact.prompt.clone()];
+            prompts.extend(contexts(&fact.prompt).into_iter().take(self.0.contexts));
+            prompts.iter().map(|prompt| query(model, prompt, &fact.target_new)).collect()
+        };
+        facts.iter().map(of_fact).collect()
+    }
+
+    fn delta(
+        &self,
+        ctx: &Ctx<'_>,
+        model: &Model,
+        facts: &[Fact],
+        ids: &[WeightId],
+        unknowns: &[Unknown],
+        outcome: Outcome,
+    ) -> Result<Delta> {
+        let mut updates = BTreeMap::new();
+        for (&id, unknown) in ids.iter().zip(unknowns) {
+            let change = unknown.trained.change();
+            let update = match unknown.ball {
+                // Factors of a change inside of this ball need not lie inside of it.
+                Ball::Linf(radius) => {
+                    let factors = compact(change, self.0.storage_error, ctx.seed)?;
+                    let most = factors.to_dense()?.abs()?.flatten_all()?.max(0)?;
+                    let inside = f64::from(most.to_scalar::<f32>()?) <= radius;
+                    if inside { factors } else { retcon_model::Update::Dense(change.clone()) }
+                }
+                Ball::None | Ball::L2(_) => compact(change, self.0.storage_error, ctx.seed)?,
+            };
+            updates.insert(id, update);
+        }
+        let record = Record {
+            method: METHOD.name.to_owned(),
+            settings: serde_json::to_value(&self.0).expect("settings have string keys"),
+            seed: ctx.seed,
+            edits: facts.iter().map(entry).collect(),
+            scores: serde_json::json!({
+                "steps": outcome.n_steps,
+                "loss": outcome.loss,
+                "satisfied": outcome.satisfied,
+            }),
+            ..Record::default()
+        };
+        Ok(Delta::new(model, updates, record)?)
+    }
+}
+
+fn entry(fact: &Fact) -> Value {
+    let mut entry = Map::new();
+    entry.insert("prompt".to_owned(), fact.prompt.marked().into());
+    entry.insert("target_new".to_owned(), fact.target_new.clone().into());
+    if let Some(target_true) = &fact.target_true {
+        entry.insert("target_true".to_owned(), target_true.clone().into());
+    }
+    Value::Object(entry)
+}
+
+/// Where a forward pass starts to depend on the unknowns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// At the embeddings.
+    Embed,
+    /// At the input of a block, or of the head where it is the number of blocks.
+    Block(usize),
+}
+
+impl Start {
+    fn of(model: &Model, ids: &[WeightId]) -> Self {
+        use Part::{Embed, EmbedNorm, EmbedNormBias, Position, Segment};
+        let of_id = |id: &WeightId| match (id.block, id.part) {
+            (Some(block), _) => Self::Block(block),
+            (None, Embed | Position | Segment | EmbedNorm | EmbedNormBias) => Self::Embed,
+            (None, _) => Self::Block(model.spec().n_blocks),
+        };
+        let earlier = |a: Self, b: Self| if a.first_block() < b.first_block() { a } else { b };
+        let starts = ids.iter().map(of_id);
+        starts
+            .reduce(|a, b| {
+                if a == Self::Embed {
+                    a
+                } else if b == Self::Embed {
+                    b
+                } else {
+                    earlier(a, b)
+                }
+            })
+            .unwrap_or(Self::Embed)
+    }
+
+    fn first_block(self) -> usize {
+        match self {
+            Self::Embed => 0,
+            Self::Block(block) => block,
+        }
+    }
+}
+
+/// All that a step needs and no step changes.
+struct Work<'a> {
+    model: &'a Model,
+    start: Start,
+    queries: Vec<Query>,
+    /// The queries of each fact.
+    of_fact: Vec<std::ops::Range<usize>>,
+    /// What enters the first block that changes, for all queries; `None` from the embeddings on.
+    hidden: Option<Hidden>,
+}
+
+impl<'a> Work<'a> {
+    fn new(model: &'a Model, start: Start, facts: &[Vec<Query>]) -> Result<Self> {
+        let (mut queries, mut of_fact) = (Vec::new(), Vec::new());
+        for of_one in facts {
+            of_fact.push(queries.len()..queries.len() + of_one.len());
+            queries.extend(of_one.iter().cloned());
+        }
+        let hidden = match start {
+            Start::Embed => None,
+            Start::Block(first) => {
+                let batch = Batch::new(queries.iter().map(|query| &query.ids))?;
+                let embedded = model.embed(&batch, &mut ())?;
+                Some(model.blocks(0..first, embedded, &mut ())?)
+            }
+        };
+        Ok(Self { model, start, queries, of_fact, hidden })
+    }
+
+    /// The loss of the facts `facts` with `vars` in the place of the weights `ids`.
+    fn evaluate(
+        &self,
+        ids: &[WeightId],
+        facts: &[usize],
+        vars: &[Var],
+        margin: f64,
+    ) -> Result<Evaluation> {
+        let unknowns = ids.iter().copied().zip(vars.iter().cloned()).collect();
+        let model = self.model.with_unknowns(&unknowns)?;
+        let chosen: Vec<usize> = facts.iter().flat_map(|&f| self.of_fact[f].clone()).collect();
+        let packed = Packed::new(chosen.iter().map(|&i| &self.queries[i]))?;
+        let hidden = match &self.hidden {
+            Some(hidden) => hidden.sequences(&chosen)?,
+            None => model.embed(&packed.batch, &mut ())?,
+        };
+        let x = model.finish(self.start.first_block(), hidden, &packed.rows, &mut ())?;
+        let bias = model.head_bias()?;
+        let head = model.head(bias.as_ref())?;
+        let scored = cross_entropy(&x, &head, &packed.tokens, &packed.mean_weights())?;
+        let satisfied = scored.margin.iter().all(|&lead| lead >= margin);
+        Ok(Evaluation { loss: scored.loss, satisfied })
+    }
+}

@@ -1,0 +1,138 @@
+//! Editors: each turns facts into a delta, by stages that all of them share.
+
+pub mod compact;
+pub mod finetune;
+pub mod lookup;
+pub mod optim;
+pub mod scope;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use retcon_model::{Delta, Model};
+use serde_json::{Map, Value};
+
+use crate::data::Fact;
+use crate::error::{Error, Result};
+
+/// All methods.
+pub const METHODS: &[Method] = &[finetune::METHOD];
+
+/// What makes edits.
+pub trait Editor: Send + Sync {
+    /// The change to `model` after which it says the new objects of `facts`.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`], [`Error::Canceled`], or what stands in the way of running the model.
+    /// An edit that merely doesn't succeed is no error: measure the model with the delta.
+    fn edit(&self, ctx: &Ctx<'_>, model: &Model, facts: &[Fact]) -> Result<Delta>;
+}
+
+/// Makes an editor of settings.
+pub type MakeEditor = fn(Map<String, Value>) -> Result<Box<dyn Editor>>;
+
+/// A method as people find it: its name, what it is, and what can be set.
+#[derive(Debug)]
+pub struct Method {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    /// Where it was published.
+    pub source: &'static str,
+    /// Each setting, and what it means.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// The settings' defaults.
+    pub defaults: fn() -> Value,
+    /// Makes the editor of some settings; those that are left out have their defaults.
+    pub editor: MakeEditor,
+}
+
+impl Method {
+    /// The method `name`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownMethod`], which names all.
+    pub fn find(name: &str) -> Result<&'static Self> {
+        METHODS.iter().find(|method| method.name == name).ok_or_else(|| Error::UnknownMethod {
+            name: name.to_owned(),
+            known: METHODS.iter().map(|method| method.name).collect(),
+        })
+    }
+}
+
+/// What an editor gets beside the model and the facts.
+pub struct Ctx<'a> {
+    /// Of everything random.
+    pub seed: u64,
+    /// Is told how far the work is.
+    pub progress: &'a (dyn Fn(&Progress) + Sync),
+    /// Ends the work where it becomes true.
+    pub cancel: &'a AtomicBool,
+}
+
+/// How far the work is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: &'static str,
+    /// Steps that are done.
+    pub done: usize,
+    /// Steps that there will be, at most.
+    pub total: usize,
+    /// The loss, where one is made small.
+    pub loss: Option<f64>,
+}
+
+impl Ctx<'_> {
+    /// Reports progress.
+    ///
+    /// # Errors
+    /// [`Error::Canceled`] where the user has stopped the work.
+    pub fn report(
+        &self,
+        stage: &'static str,
+        done: usize,
+        total: usize,
+        loss: Option<f64>,
+    ) -> Result<()> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(Error::Canceled);
+        }
+        (self.progress)(&Progress { stage, done, total, loss });
+        Ok(())
+    }
+}
+
+/// Reads the settings of `method`: an unknown key is an error, a missing one has its default.
+fn settings<T: serde::de::DeserializeOwned>(
+    method: &'static str,
+    given: Map<String, Value>,
+) -> Result<T> {
+    serde_json::from_value(Value::Object(given))
+        .map_err(|error| Error::BadSettings { method, what: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_of_every_method_is_described() {
+        for method in METHODS {
+            let defaults = (method.defaults)();
+            let keys: Vec<_> = defaults.as_object().unwrap().keys().map(String::as_str).collect();
+            let described: Vec<_> = method.settings.iter().map(|&(key, _)| key).collect();
+            assert_eq!(keys, described, "{}", method.name);
+        }
+    }
+
+    #[test]
+    fn every_method_refuses_settings_that_it_does_not_know() {
+        for method in METHODS {
+            let given = Map::from_iter([("no_such_setting".to_owned(), Value::Null)]);
+            let error = (method.editor)(given).err().unwrap().to_string();
+            assert!(error.contains("no_such_setting"), "{error}");
+            (method.editor)(Map::new()).unwrap();
+        }
+    }
+}

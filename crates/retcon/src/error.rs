@@ -1,0 +1,88 @@
+//! What can go wrong when a model is edited or measured.
+
+use crate::data;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The facts can't be read.
+    #[error(transparent)]
+    Data(#[from] data::Error),
+    /// The model can't be loaded, run or written.
+    #[error(transparent)]
+    Model(#[from] retcon_model::Error),
+    /// A setting has no meaning.
+    #[error("setting `{key}`: expected {expected}, found: {found}")]
+    BadSetting {
+        /// The setting.
+        key: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A method's settings could not be read.
+    #[error("settings of `{method}`: {what}")]
+    BadSettings {
+        /// The method.
+        method: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// No method has this name.
+    #[error("there is no method `{name}`; the known ones are: {}", known.join(", "))]
+    UnknownMethod {
+        /// The name.
+        name: String,
+        /// All names.
+        known: Vec<&'static str>,
+    },
+    /// An object is empty, or has no tokens.
+    #[error("the object has no tokens, after: {prompt}")]
+    EmptyObject {
+        /// The prompt.
+        prompt: String,
+    },
+    /// A decoder was given text after the object.
+    #[error("a decoder says the object at the end of a prompt, found text after it: {prompt}")]
+    SlotInDecoder {
+        /// From the object on.
+        prompt: String,
+    },
+    /// An encoder has no token that hides an object.
+    #[error("the tokenizer has no mask token, and a model of family {family} needs one")]
+    NoMask {
+        /// Its family.
+        family: &'static str,
+    },
+    /// There is nothing to edit.
+    #[error("there are no facts to edit")]
+    NoFacts,
+    /// The objective is no number any more.
+    #[error("the loss is {loss} at step {step}: nothing is kept; try a smaller learning rate")]
+    Diverged {
+        /// The step.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// The user has stopped the work.
+    #[error("stopped: nothing is kept")]
+    Canceled,
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<retcon_kernels::Error> for Error {
+    fn from(error: retcon_kernels::Error) -> Self {
+        Self::Model(error.into())
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Model(error.into())
+    }
+}

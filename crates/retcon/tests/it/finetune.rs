@@ -1,0 +1,232 @@
+//! What fine-tuning inside a ball promises.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use candle_core::DType;
+use retcon::edit::scope::Scope;
+use retcon::eval::questions::Counts;
+use retcon::model::{Component, Part, WeightId};
+use retcon::{Ctx, Delta, Error, Method, Update, compare};
+use serde_json::{Map, json};
+
+use crate::{edit, facts, model};
+
+const CAPITALS: &[&str] = &[
+    "The capital of {France} is => Berlin",
+    "The capital of {Spain} is => Rome",
+    "The capital of {Italy} is => Paris",
+];
+
+/// Room to move: random models are not made to be edited by a little.
+fn widen(settings: &mut serde_json::Value) {
+    settings["radius"] = json!(1.0);
+    settings["learning_rate"] = json!(0.05);
+}
+
+fn most(delta: &Delta, id: WeightId) -> f64 {
+    let dense = delta.updates[&id].to_dense().unwrap().abs().unwrap().flatten_all().unwrap();
+    f64::from(dense.max(0).unwrap().to_scalar::<f32>().unwrap())
+}
+
+#[test]
+fn every_family_learns_and_forgets_again() {
+    for name in ["llama", "llama-tied", "llama-gguf", "mistral", "qwen2", "qwen3", "gpt2", "bert"] {
+        let model = model(name);
+        let facts = facts(CAPITALS);
+        // Random models have no structure to keep: only the objective is tested here.
+        let mut settings = json!({"blocks": "1", "components": ["mlp", "attention"], "steps": 200});
+        widen(&mut settings);
+        let delta = Arc::new(edit(&model, &facts, &settings, 0).unwrap());
+        assert_eq!(delta.record.scores["satisfied"], true, "{name}: {}", delta.record.scores);
+        let edited = model.with(&delta).unwrap();
+        let none = Counts { paraphrases: 0, neighbors: 0, unrelated: 0 };
+        let report = compare(&model, &edited, &facts, none, 0).unwrap();
+        assert_eq!(report.rows.len(), 3, "{name}");
+        for row in &report.rows {
+            assert!(row.after.new_leads, "{name}: {row:?}");
+            assert!(row.after.p_new > row.before.p_new, "{name}: {row:?}");
+        }
+        let undone = compare(&model, &edited.base(), &facts, none, 0).unwrap();
+        assert_eq!(undone.drift.max_kl, 0.0, "{name}");
+        assert!(undone.rows.iter().all(|row| row.before == row.after), "{name}");
+    }
+}
+
+#[test]
+fn no_number_leaves_the_ball() {
+    let model = model("llama");
+    for constraint in ["linf", "l2"] {
+        for radius in [1e-3, 0.02] {
+            let settings = json!({
+                "constraint": constraint, "radius": radius, "unit": "absolute",
+                "learning_rate": 0.01, "steps": 20, "components": ["all"], "blocks": "1,2",
+            });
+            let delta = edit(&model, &facts(CAPITALS), &settings, 0).unwrap();
+            for (&id, update) in &delta.updates {
+                match constraint {
+                    "linf" => assert!(most(&delta, id) <= radius, "{id}"),
+                    _ => assert!(update.norm().unwrap() <= radius * (1.0 + 1e-6), "{id}"),
+                }
+            }
+            assert!(delta.norm().unwrap() > 0.0);
+        }
+    }
+}
+
+#[test]
+fn nothing_outside_of_the_scope_moves() {
+    let model = model("bert");
+    for (blocks, components) in [
+        ("auto", vec!["mlp-down"]),
+        ("0", vec!["attention"]),
+        ("1-2", vec!["norms", "mlp"]),
+        ("-1", vec!["all"]),
+        ("0", vec!["embeddings"]),
+        ("all", vec!["all"]),
+    ] {
+        let settings = json!({"blocks": blocks, "components": components, "steps": 2});
+        let delta = edit(&model, &facts(CAPITALS), &settings, 0).unwrap();
+        let scope = json!({"blocks": blocks, "components": components});
+        let scope: Scope = serde_json::from_value(scope).unwrap();
+        let covered: BTreeSet<_> = scope.weights(&model).unwrap().into_iter().collect();
+        let moved: BTreeSet<_> = delta.updates.keys().copied().collect();
+        assert_eq!(covered, moved, "{blocks} {components:?}");
+        assert!(delta.norm().unwrap() > 0.0, "{blocks} {components:?}");
+    }
+}
+
+#[test]
+fn scopes_cover_what_their_names_say() {
+    let model = model("llama");
+    let covered = |blocks: &str, components: &[&str]| -> Vec<WeightId> {
+        let scope = json!({"blocks": blocks, "components": components});
+        serde_json::from_value::<Scope>(scope).unwrap().weights(&model).unwrap()
+    };
+    let down = covered("2", &["mlp-down"]);
+    assert_eq!(down, [WeightId::of_block(2, Part::Down)]);
+    assert_eq!(covered("auto", &["mlp-down"]), down, "two thirds of three blocks");
+    assert!(
+        covered("0", &["attention"]).iter().all(|id| id.part.component() == Component::Attention)
+    );
+    assert_eq!(covered("all", &["all"]).len(), model.weights().iter().count());
+    assert!(covered("0", &["norms"]).iter().all(|id| id.block == Some(0)));
+    assert!(covered("all", &["norms"]).contains(&WeightId::global(Part::FinalNorm)));
+    assert!(covered("0", &["embeddings"]).contains(&WeightId::global(Part::Unembed)));
+}
+
+#[test]
+fn the_same_seed_makes_the_same_delta() {
+    let model = model("llama");
+    let settings = json!({"batch": 1, "steps": 3});
+    let id = |seed| edit(&model, &facts(CAPITALS), &settings, seed).unwrap().id().unwrap();
+    assert_eq!(id(1), id(1));
+    assert_ne!(id(1), id(2), "the seed draws the order");
+}
+
+#[test]
+fn no_steps_change_nothing() {
+    let model = model("llama");
+    let delta = edit(&model, &facts(CAPITALS), &json!({"steps": 0}), 0).unwrap();
+    assert_eq!(delta.norm().unwrap(), 0.0);
+}
+
+#[test]
+fn facts_in_one_batch_have_the_loss_that_they_have_alone() {
+    let model = model("llama");
+    let loss = |lines: &[&str]| {
+        let delta = edit(&model, &facts(lines), &json!({"steps": 0}), 0).unwrap();
+        delta.record.scores["loss"].as_f64().unwrap()
+    };
+    let alone = CAPITALS.iter().map(|line| loss(&[line])).sum::<f64>() / 3.0;
+    // Both are sums of f32 numbers near 5.
+    assert!((loss(CAPITALS) - alone).abs() < 1e-5);
+}
+
+#[test]
+fn a_change_by_a_quantized_base_is_kept_in_full_precision() {
+    let model = model("llama-gguf");
+    let settings = json!({"unit": "absolute", "radius": 1e-5, "learning_rate": 1e-5, "steps": 3});
+    let delta = edit(&model, &facts(CAPITALS), &settings, 0).unwrap();
+    let (&id, update) = delta.updates.iter().next().unwrap();
+    assert!(most(&delta, id) > 0.0 && most(&delta, id) <= 1e-5);
+    let dense = update.to_dense().unwrap();
+    assert_eq!(dense.dtype(), DType::F32);
+}
+
+#[test]
+fn a_later_edit_is_made_on_top_of_an_earlier_one() {
+    let model = model("llama");
+    let mut settings = json!({});
+    widen(&mut settings);
+    let first = Arc::new(edit(&model, &facts(&CAPITALS[..1]), &settings, 0).unwrap());
+    let edited = model.with(&first).unwrap();
+    let second = Arc::new(edit(&edited, &facts(&CAPITALS[1..2]), &settings, 0).unwrap());
+    assert_eq!(second.record.after, [first.id().unwrap()]);
+    let both = edited.with(&second).unwrap();
+    let none = Counts { paraphrases: 0, neighbors: 0, unrelated: 0 };
+    let report = compare(&edited, &both, &facts(&CAPITALS[1..2]), none, 0).unwrap();
+    assert!(report.rows[0].after.new_leads);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_work() {
+    let model = model("llama");
+    let settings = json!({
+        "unit": "absolute", "learning_rate": 1e30, "constraint": "none", "components": ["all"],
+    });
+    let error = edit(&model, &facts(CAPITALS), &settings, 0).unwrap_err();
+    assert!(matches!(error, Error::Diverged { .. }), "{error}");
+}
+
+#[test]
+fn stopping_keeps_nothing() {
+    let model = model("llama");
+    let (progress, cancel) = (|_: &_| (), AtomicBool::new(true));
+    let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel };
+    let editor = (Method::find("ft").unwrap().editor)(Map::new()).unwrap();
+    let error = editor.edit(&ctx, &model, &facts(CAPITALS)).unwrap_err();
+    assert!(matches!(error, Error::Canceled));
+}
+
+#[test]
+fn settings_without_meaning_are_refused_by_name() {
+    for (settings, named) in [
+        (json!({"steps": "many"}), "many"),
+        (json!({"radius": -1.0}), "radius"),
+        (json!({"learning_rate": 0.0}), "learning_rate"),
+        (json!({"constraint": "l3"}), "l3"),
+        (json!({"batch": 0}), "batch"),
+        (json!({"blocks": "0-"}), "0-"),
+    ] {
+        let given = settings.as_object().unwrap().clone();
+        let error = (Method::find("ft").unwrap().editor)(given).err().unwrap().to_string();
+        assert!(error.contains(named), "{settings}: {error}");
+    }
+    let error = edit(&model("llama"), &facts(CAPITALS), &json!({"blocks": "7"}), 0).unwrap_err();
+    assert!(error.to_string().contains("blocks from 0 to 2"), "{error}");
+    assert!(matches!(edit(&model("llama"), &[], &json!({}), 0), Err(Error::NoFacts)));
+}
+
+#[test]
+fn factors_are_used_where_they_are_smaller() {
+    // One step of Adam moves a matrix by the signs of its gradient, which for one position is of
+    // rank one.
+    let model = model("gpt2");
+    let settings = json!({"steps": 1, "components": ["mlp-down"], "constraint": "none"});
+    let delta = edit(&model, &facts(&["The {France} => Berlin"]), &settings, 0).unwrap();
+    let down = delta.updates.iter().find(|(id, _)| id.part == Part::Down).unwrap().1;
+    assert!(matches!(down, Update::LowRank { .. } | Update::Dense(_)));
+    assert!(
+        delta.n_numbers()
+            <= model
+                .weight(WeightId::of_block(2, Part::Down))
+                .unwrap()
+                .base()
+                .dims()
+                .iter()
+                .product::<usize>()
+                + model.spec().d_model
+    );
+}

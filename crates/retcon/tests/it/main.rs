@@ -1,0 +1,38 @@
+//! Editing and measuring, on the tiny random models of the model crate.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod finetune;
+mod lookup;
+mod measures;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use retcon::data::Fact;
+use retcon::{Ctx, Delta, Method, Model, Options, Result};
+use serde_json::Value;
+
+/// The folder of the model fixture `name`.
+fn fixture(name: &str) -> PathBuf {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model");
+    model.join("tests/fixtures").join(name)
+}
+
+/// The fixture `name`, loaded.
+fn model(name: &str) -> Model {
+    Model::open(&fixture(name), &Options::default()).unwrap()
+}
+
+/// Facts as people write them.
+fn facts(lines: &[&str]) -> Vec<Fact> {
+    lines.iter().map(|line| Fact::parse(line).unwrap()).collect()
+}
+
+/// The change that the method `ft` makes with `settings` (a JSON object) and `seed`.
+fn edit(model: &Model, facts: &[Fact], settings: &Value, seed: u64) -> Result<Delta> {
+    let given = settings.as_object().unwrap().clone();
+    let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
+    let ctx = Ctx { seed, progress: &progress, cancel: &cancel };
+    (Method::find("ft")?.editor)(given)?.edit(&ctx, model, facts)
+}

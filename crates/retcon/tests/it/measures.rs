@@ -1,0 +1,77 @@
+//! Measures say what they are called.
+
+use std::sync::Arc;
+
+use retcon::data::Prompt;
+use retcon::edit::lookup::query;
+use retcon::eval::belief::scores;
+use retcon::eval::questions::{Counts, Kind, questions};
+use retcon::eval::{compare, drift};
+use serde_json::json;
+
+use crate::{edit, facts, model};
+
+#[test]
+fn probabilities_of_all_objects_sum_to_one() {
+    let model = model("llama");
+    let prompt = Prompt::parse("The capital of {France} is").unwrap();
+    let mut one = query(&model, &prompt, "Paris").unwrap();
+    one.object.truncate(1);
+    one.at.truncate(1);
+    let all = (0..model.spec().n_vocab as u32).map(|token| {
+        let mut query = one.clone();
+        query.object = vec![token];
+        query
+    });
+    let scores = scores(&model, &all.collect::<Vec<_>>()).unwrap();
+    let sum: f64 = scores.iter().map(|score| score.log_prob.exp()).sum();
+    // Hundreds of f32 probabilities.
+    assert!((sum - 1.0).abs() < 1e-4, "{sum}");
+    assert_eq!(scores.iter().filter(|score| score.leads).count(), 1);
+}
+
+#[test]
+fn a_model_does_not_drift_from_itself() {
+    for name in ["llama", "bert"] {
+        let model = model(name);
+        let prompts = [Prompt::parse("The {capital} of").unwrap()];
+        let drift = drift(&model, &model, &prompts).unwrap();
+        assert_eq!((drift.max_kl, drift.top1_agreement), (0.0, 1.0), "{name}");
+        assert!(drift.n_positions > 0, "{name}");
+    }
+}
+
+#[test]
+fn an_edit_drifts_and_says_so() {
+    let model = model("llama");
+    let facts = facts(&["The capital of {France} is => Berlin"]);
+    let settings = json!({"components": ["all"], "blocks": "all", "steps": 30});
+    let delta = Arc::new(edit(&model, &facts, &settings, 0).unwrap());
+    let edited = model.with(&delta).unwrap();
+    let report = compare(&model, &edited, &facts, Counts::default(), 0).unwrap();
+    assert!(report.drift.mean_kl > 0.0 && report.drift.max_kl >= report.drift.mean_kl);
+    let kinds: Vec<Kind> = report.rows.iter().map(|row| row.kind).collect();
+    for kind in [Kind::Edit, Kind::Paraphrase, Kind::Neighbor, Kind::Unrelated] {
+        assert!(kinds.contains(&kind), "{kind:?}");
+    }
+    let json = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<retcon::Report>(&json).unwrap(), report);
+}
+
+#[test]
+fn questions_of_a_fact_come_before_made_ones() {
+    let line = r#"{"prompt": "The capital of {France} is", "target_new": "Berlin",
+        "target_true": "Paris", "paraphrases": ["France has its capital in"],
+        "neighbors": [{"prompt": "The capital of Spain is", "answer": "Madrid"}]}"#;
+    let line = line.replace('\n', " ");
+    let facts = retcon::data::parse(line, "f".as_ref(), retcon::data::Format::Jsonl).unwrap();
+    let counts = Counts { paraphrases: 3, neighbors: 2, unrelated: 1 };
+    let questions = questions(&facts, counts, 0).unwrap();
+    let of = |kind| questions.iter().filter(move |q| q.kind == kind).collect::<Vec<_>>();
+    assert_eq!(of(Kind::Edit)[0].old.as_deref(), Some("Paris"));
+    assert_eq!(of(Kind::Paraphrase).len(), 3);
+    assert_eq!(of(Kind::Paraphrase)[0].prompt.text(), "France has its capital in");
+    assert_eq!(of(Kind::Neighbor).len(), 2);
+    assert_eq!(of(Kind::Neighbor)[0].old.as_deref(), Some("Madrid"));
+    assert_eq!(of(Kind::Unrelated).len(), 1);
+}
