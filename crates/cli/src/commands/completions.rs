@@ -1,0 +1,19 @@
+//! `completions`: what a shell needs to complete our command line.
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::CommandFactory;
+use clap_complete::Shell as Kind;
+
+use super::Outcome;
+use crate::args::Args;
+
+/// Prints the completions for a shell of this kind.
+pub(crate) fn run(kind: Kind) -> Result<Outcome> {
+    // Made whole first: the generator panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(kind, &mut Args::command(), "retcon", &mut script);
+    std::io::stdout().lock().write_all(&script)?;
+    Ok(Outcome::Done)
+}

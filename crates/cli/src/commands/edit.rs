@@ -1,0 +1,202 @@
+//! `edit`: facts become a delta, which is measured before it is written.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use retcon::data::Fact;
+use retcon::eval::questions::{Counts, Kind};
+use retcon::eval::report::already_said;
+use retcon::model::delta::file;
+use retcon::{Ctx, Delta, Editor, Model, Report, compare};
+use serde_json::{Value, json};
+
+use super::Outcome;
+use crate::job::Edit;
+use crate::render::{bad, bold, bytes, good, pairs, plural, progress, report};
+use crate::shell::Shell;
+
+/// A delta, and what it does.
+pub(crate) struct Made {
+    pub(crate) delta: Arc<Delta>,
+    pub(crate) report: Report,
+    pub(crate) seconds: f64,
+}
+
+/// Makes the delta, measures it, prints what was measured and writes what succeeded.
+pub(crate) fn run(shell: &Shell, job: &Edit) -> Result<Outcome> {
+    let model = job.model.open(shell, &job.deltas)?;
+    let said = already_said(&model, &job.facts)?;
+    let (skipped, facts): (Vec<_>, Vec<_>) =
+        job.facts.iter().enumerate().partition(|(i, _)| said.contains(i));
+    let [skipped, facts] =
+        [skipped, facts].map(|of| of.into_iter().map(|(_, f)| f.clone()).collect::<Vec<_>>());
+    for fact in &skipped {
+        shell.say(format!("skipped, the model says so already: {}", line(fact)))?;
+    }
+    if facts.is_empty() {
+        shell.say("there is nothing to edit; nothing was written")?;
+        shell.emit(&nothing(job, &skipped))?;
+        return Ok(Outcome::Done);
+    }
+    let made = make(shell, &model, &facts, job.editor.as_ref(), job.seed)?;
+    shell.check()?;
+    let keep = made.report.success || job.keep_failed;
+    if keep {
+        file::write(&made.delta, &job.out)?;
+    }
+    shell.say(report::rows(&made.report))?;
+    shell.say(format!("\n{}", pairs(made.summary()?)))?;
+    shell.say(format!("\n{}", verdict(job, &made, keep)?))?;
+    if keep {
+        shell.note(next(job))?;
+    }
+    shell.emit(&to_json(job, &skipped, &made, keep)?)?;
+    Ok(if made.report.success { Outcome::Done } else { Outcome::EditFailed })
+}
+
+/// Lets `editor` make a delta, and measures it.
+pub(crate) fn make(
+    shell: &Shell,
+    model: &Model,
+    facts: &[Fact],
+    editor: &dyn Editor,
+    seed: u64,
+) -> Result<Made> {
+    let start = Instant::now();
+    let bar = progress::steps(shell);
+    let ctx = Ctx { seed, progress: &|p| progress::step(&bar, p), cancel: shell.cancel };
+    let delta = editor.edit(&ctx, model, facts);
+    bar.finish_and_clear();
+    let mut delta = delta?;
+    let seconds = start.elapsed().as_secs_f64();
+    tracing::info!("edited in {seconds:.1} s");
+    if delta.updates.is_empty() {
+        bail!("the method changed nothing");
+    }
+    shell.check()?;
+    let spinner = progress::spinner(shell, "measuring");
+    let after = model.with(&Arc::new(delta.clone()))?;
+    let report = compare(model, &after, facts, Counts::default(), seed);
+    spinner.finish_and_clear();
+    let report = report?;
+    note_scores(&mut delta, &report);
+    Ok(Made { delta: Arc::new(delta), report, seconds })
+}
+
+/// Adds what was measured to the record of `delta`, beside what its method noted there.
+fn note_scores(delta: &mut Delta, report: &Report) {
+    if !delta.record.scores.is_object() {
+        delta.record.scores = json!({});
+    }
+    let scores = &mut delta.record.scores;
+    scores["success"] = report.success.into();
+    for kind in [Kind::Edit, Kind::Paraphrase, Kind::Neighbor, Kind::Unrelated] {
+        let (ok, n) = report.tally(kind);
+        scores[kind.name()] = json!({"ok": ok, "of": n});
+    }
+    scores["drift"] = json!(report.drift);
+}
+
+impl Made {
+    /// What was measured, line by line.
+    pub(crate) fn summary(&self) -> Result<Vec<(&'static str, String)>> {
+        let mut lines = report::summary(&self.report);
+        lines.push(("delta", size(&self.delta)?));
+        lines.push(("time", format!("{:.1} s to edit", self.seconds)));
+        Ok(lines)
+    }
+}
+
+/// How big a delta is, in words.
+pub(crate) fn size(delta: &Delta) -> Result<String> {
+    let shapes: Vec<_> = delta.updates.values().map(|update| update.rank()).collect();
+    let n_dense = shapes.iter().filter(|rank| rank.is_none()).count();
+    let form = match shapes.iter().flatten().max() {
+        None => "dense".to_owned(),
+        Some(rank) if n_dense == 0 => format!("rank {rank}"),
+        Some(rank) => format!("{n_dense} of them dense, the others up to rank {rank}"),
+    };
+    Ok(format!(
+        "{}, {form}, {}, norm {:.4}",
+        plural(shapes.len(), "weight"),
+        bytes(n_bytes(delta)),
+        delta.norm()?
+    ))
+}
+
+/// The bytes of a delta's numbers.
+pub(crate) fn n_bytes(delta: &Delta) -> u64 {
+    4 * delta.n_numbers() as u64
+}
+
+fn verdict(job: &Edit, made: &Made, written: bool) -> Result<String> {
+    let out = job.out.display();
+    let id = made.delta.id()?;
+    if made.report.success {
+        return Ok(format!("{} delta {} is in {out}", good().apply_to("ok:"), bold().apply_to(id)));
+    }
+    let (ok, n) = made.report.tally(Kind::Edit);
+    let failed = bad().apply_to("the edit failed:");
+    let file = match written {
+        true => format!("delta {id} is in {out} nevertheless"),
+        false => "nothing was written (--keep-failed writes it nevertheless)".to_owned(),
+    };
+    Ok(format!("{failed} {} of {n} edited prompts do not get the new answer; {file}", n - ok))
+}
+
+fn next(job: &Edit) -> String {
+    let (model, out) = (&job.model, job.out.display());
+    let deltas = job.deltas.iter().map(|delta| format!("{} ", delta.display()));
+    let deltas: String = deltas.collect();
+    format!("use it: retcon apply {model} {deltas}{out}")
+}
+
+fn line(fact: &Fact) -> String {
+    format!("{} => {}", fact.prompt.marked(), fact.target_new)
+}
+
+fn nothing(job: &Edit, skipped: &[Fact]) -> Value {
+    json!({
+        "model": job.model.to_string(),
+        "method": job.method.name,
+        "success": true,
+        "skipped": skipped.iter().map(line).collect::<Vec<_>>(),
+        "report": null,
+        "delta": null,
+    })
+}
+
+fn to_json(job: &Edit, skipped: &[Fact], made: &Made, written: bool) -> Result<Value> {
+    Ok(json!({
+        "model": job.model.to_string(),
+        "method": job.method.name,
+        "settings": made.delta.record.settings,
+        "seed": job.seed,
+        "success": made.report.success,
+        "skipped": skipped.iter().map(line).collect::<Vec<_>>(),
+        "report": made.report,
+        "delta": delta_json(&made.delta, written.then(|| job.out.display().to_string()))?,
+        "seconds": made.seconds,
+    }))
+}
+
+/// A delta without its numbers.
+pub(crate) fn delta_json(delta: &Delta, file: Option<String>) -> Result<Value> {
+    let update = |(id, update): (&retcon::model::WeightId, &retcon::model::Update)| -> Result<_> {
+        Ok(json!({
+            "weight": id,
+            "shape": update.shape(),
+            "rank": update.rank(),
+            "norm": update.norm()?,
+        }))
+    };
+    Ok(json!({
+        "id": delta.id()?,
+        "file": file,
+        "norm": delta.norm()?,
+        "n_numbers": delta.n_numbers(),
+        "bytes": n_bytes(delta),
+        "updates": delta.updates.iter().map(update).collect::<Result<Vec<_>>>()?,
+    }))
+}

@@ -1,0 +1,41 @@
+//! The commands, one file each: what was meant in, results and an outcome out.
+
+pub(crate) mod apply;
+pub(crate) mod ask;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod edit;
+pub(crate) mod inspect;
+pub(crate) mod merge;
+pub(crate) mod methods;
+pub(crate) mod stack;
+pub(crate) mod undo;
+
+use retcon::Delta;
+use retcon::data::{Fact, Prompt};
+use serde_json::Value;
+
+/// How a command ended that met no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As it should.
+    Done,
+    /// Some edited prompt does not get its new answer.
+    EditFailed,
+}
+
+/// The edits of a delta, for people: `The capital of {France} is => Berlin`.
+pub(crate) fn edits(delta: &Delta) -> Vec<String> {
+    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or("?").to_owned();
+    let edits = delta.record.edits.iter();
+    edits.map(|e| format!("{} => {}", text(e, "prompt"), text(e, "target_new"))).collect()
+}
+
+/// The facts that a delta was made of, as far as its record can be read.
+pub(crate) fn facts(delta: &Delta) -> Vec<Fact> {
+    let fact = |entry: &Value| {
+        let prompt = Prompt::parse(entry["prompt"].as_str()?).ok()?;
+        Fact::new(prompt, entry["target_new"].as_str()?).ok()
+    };
+    delta.record.edits.iter().filter_map(fact).collect()
+}

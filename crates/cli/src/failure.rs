@@ -1,0 +1,187 @@
+//! From errors to messages, hints and exit codes.
+
+use std::io::{self, Write};
+
+use anyhow::Error;
+use retcon::data;
+use retcon::model::error::Error as ModelError;
+use serde_json::json;
+
+/// Some edited prompt does not get its new answer.
+pub(crate) const EDIT_FAILED: u8 = 3;
+/// The user pressed Ctrl-C: 128 and the signal's number, as shells have it.
+pub(crate) const CANCELED: u8 = 130;
+const ERROR: u8 = 1;
+const USAGE: u8 = 2;
+
+/// The command line makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(String);
+
+/// An error that is about the command line.
+pub(crate) fn usage(what: impl Into<String>) -> Error {
+    Usage(what.into()).into()
+}
+
+/// An error with advice.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct Advised {
+    what: String,
+    hint: String,
+}
+
+/// An error with advice.
+pub(crate) fn advised(what: impl Into<String>, hint: impl Into<String>) -> Error {
+    Advised { what: what.into(), hint: hint.into() }.into()
+}
+
+/// Tells the user what went wrong, and gives the exit code.
+pub(crate) fn report(error: &Error, as_json: bool) -> u8 {
+    if is_broken_pipe(error) {
+        return 0;
+    }
+    let (message, hint) = (message(error), hint(error));
+    let mut stderr = io::stderr().lock();
+    // Where stderr is gone there is nobody to tell.
+    let _ = writeln!(stderr, "{} {message}", console::style("error:").for_stderr().red().bold());
+    if let Some(hint) = &hint {
+        let _ = writeln!(stderr, "{} {hint}", console::style("hint:").for_stderr().cyan().bold());
+    }
+    if as_json {
+        let _ = writeln!(io::stdout().lock(), "{}", json!({"error": message, "hint": hint}));
+    }
+    code(error)
+}
+
+fn code(error: &Error) -> u8 {
+    if matches!(error.downcast_ref(), Some(retcon::Error::Canceled)) {
+        return CANCELED;
+    }
+    if error.is::<Usage>() {
+        return USAGE;
+    }
+    match error.downcast_ref() {
+        Some(
+            retcon::Error::BadSetting { .. }
+            | retcon::Error::BadSettings { .. }
+            | retcon::Error::UnknownMethod { .. },
+        ) => USAGE,
+        _ => ERROR,
+    }
+}
+
+/// Whoever read our output, such as `head`, has seen enough.
+fn is_broken_pipe(error: &Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The error and its causes, without those that an outer one repeats.
+pub(crate) fn message(error: &Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if message.is_empty() {
+            message = text;
+        } else if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+    }
+    message
+}
+
+fn hint(error: &Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(advised) = cause.downcast_ref::<Advised>() {
+            return Some(advised.hint.clone());
+        }
+        let hint = match cause.downcast_ref::<retcon::Error>() {
+            Some(retcon::Error::Model(error)) => model_hint(error),
+            Some(error) => toolkit_hint(error),
+            None => match cause.downcast_ref::<ModelError>() {
+                Some(error) => model_hint(error),
+                None => data_hint(cause.downcast_ref::<data::Error>()?),
+            },
+        };
+        hint.map(str::to_owned)
+    })
+}
+
+fn toolkit_hint(error: &retcon::Error) -> Option<&'static str> {
+    use retcon::Error as E;
+    Some(match error {
+        E::Data(error) => data_hint(error)?,
+        E::UnknownMethod { .. } => "`retcon methods` lists them",
+        E::BadSetting { .. } | E::BadSettings { .. } => {
+            "`retcon methods NAME` lists a method's settings, with what they mean"
+        }
+        E::SlotInDecoder { .. } => "end the prompt where its answer begins, without [MASK]",
+        E::NoMask { .. } => "edit a model that was trained to fill masks, or a decoder",
+        E::Diverged { .. } => "try a smaller --lr, or a --constraint",
+        _ => return None,
+    })
+}
+
+fn model_hint(error: &ModelError) -> Option<&'static str> {
+    use ModelError as E;
+    Some(match error {
+        E::NoConfig { .. } => {
+            "a model folder holds config.json, tokenizer.json and model.safetensors; \
+             a .gguf file is named itself"
+        }
+        E::UnknownFamily { .. } => {
+            "a fine-tuned model has the type of the model that it came from: see `model_type`"
+        }
+        E::BadHeader { .. } => {
+            "the file is damaged, or was cut short when it was downloaded or copied: \
+             compare its size and fetch it again"
+        }
+        E::MissingTensor { .. } | E::MissingPart { .. } => {
+            "the checkpoint is incomplete: fetch it again, with all of its files"
+        }
+        E::TensorMismatch { .. } | E::UnexpectedTensor { .. } => {
+            "settings and weights do not belong together: \
+             take both from one release of a model of a known family"
+        }
+        E::WrongBase { .. } => {
+            "a delta fits the model that it was made for, in the same precision: \
+             use that one, or make the edit again on this one"
+        }
+        E::BadDelta { .. } => "deltas are files that `retcon edit` has written",
+        E::Exists { .. } => "choose another --out, or remove what is there",
+        E::NotADecoder { .. } => "write [MASK] where the missing word goes",
+        E::TooLong { .. } => "shorten the prompt",
+        E::NotInCheckpoint { .. } => "keep the delta beside the model instead of merging it",
+        _ => return None,
+    })
+}
+
+fn data_hint(error: &data::Error) -> Option<&'static str> {
+    match error.reason() {
+        data::Error::Io { .. } => Some("--facts takes a file of facts, one a line, or - for stdin"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = Err::<(), _>(anyhow::anyhow!("no such file")).context("m: no such file");
+        assert_eq!(message(&error.unwrap_err()), "m: no such file");
+        let error = Err::<(), _>(anyhow::anyhow!("no such file")).context("cannot open m");
+        assert_eq!(message(&error.unwrap_err()), "cannot open m: no such file");
+    }
+
+    #[test]
+    fn codes_follow_the_cause() {
+        assert_eq!(code(&usage("x")), 2);
+        assert_eq!(code(&Error::from(retcon::Error::Canceled).context("editing")), 130);
+        assert_eq!(code(&anyhow::anyhow!("x")), 1);
+    }
+}

@@ -1,0 +1,345 @@
+//! What was meant: arguments checked and typed, paths resolved, before anything is loaded.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap_complete::Shell as CompletionShell;
+use retcon::data::{self, Fact, Format};
+use retcon::model::generate::Sampling;
+use retcon::{Editor, Method};
+use serde_json::{Map, Value};
+
+use crate::args::{self, Command};
+use crate::failure::{advised, usage};
+use crate::model_ref::ModelRef;
+
+/// A command that makes sense.
+pub(crate) enum Job {
+    Demo(Demo),
+    Ask(Ask),
+    Edit(Edit),
+    Apply(Apply),
+    Undo(Undo),
+    Stack(Stack),
+    Merge(Merge),
+    Inspect(Inspect),
+    Methods(Option<&'static Method>),
+    Completions(CompletionShell),
+}
+
+/// Shows it all.
+pub(crate) struct Demo {
+    pub(crate) model: ModelRef,
+    pub(crate) out: PathBuf,
+}
+
+/// Asks a model.
+pub(crate) struct Ask {
+    pub(crate) model: ModelRef,
+    pub(crate) prompts: Vec<String>,
+    pub(crate) deltas: Vec<PathBuf>,
+    pub(crate) answer: Answer,
+}
+
+/// What is wanted of a model.
+pub(crate) enum Answer {
+    /// A text.
+    Text(Sampling),
+    /// So many of the most likely tokens.
+    Top(usize),
+}
+
+/// Makes a delta.
+pub(crate) struct Edit {
+    pub(crate) model: ModelRef,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) method: &'static Method,
+    pub(crate) editor: Box<dyn Editor>,
+    pub(crate) seed: u64,
+    pub(crate) deltas: Vec<PathBuf>,
+    pub(crate) out: PathBuf,
+    pub(crate) keep_failed: bool,
+}
+
+/// Puts deltas on a stack.
+pub(crate) struct Apply {
+    pub(crate) model: ModelRef,
+    pub(crate) deltas: Vec<PathBuf>,
+    pub(crate) stack: Option<PathBuf>,
+}
+
+/// Takes deltas off a stack.
+pub(crate) struct Undo {
+    pub(crate) model: ModelRef,
+    pub(crate) which: Which,
+    pub(crate) stack: Option<PathBuf>,
+}
+
+/// Deltas of a stack.
+pub(crate) enum Which {
+    Last,
+    All,
+    /// The one whose id begins so.
+    Id(String),
+}
+
+/// Lists a stack.
+pub(crate) struct Stack {
+    pub(crate) model: ModelRef,
+    pub(crate) stack: Option<PathBuf>,
+}
+
+/// Writes a checkpoint.
+pub(crate) struct Merge {
+    pub(crate) model: ModelRef,
+    pub(crate) deltas: Vec<PathBuf>,
+    pub(crate) out: PathBuf,
+    pub(crate) keep_failed: bool,
+}
+
+/// Describes something.
+pub(crate) enum Inspect {
+    Model(ModelRef),
+    Delta(PathBuf),
+}
+
+impl Job {
+    /// Checks what was typed.
+    pub(crate) fn of(command: Command) -> Result<Self> {
+        Ok(match command {
+            Command::Demo(args) => Self::Demo(demo(args)?),
+            Command::Ask(args) => Self::Ask(ask(args)?),
+            Command::Edit(args) => Self::Edit(edit(*args)?),
+            Command::Apply(args) => Self::Apply(apply(args)?),
+            Command::Undo(args) => Self::Undo(undo(args)?),
+            Command::Stack(args) => {
+                let model = model_or_stack(&args.model, args.stack.as_deref())?;
+                Self::Stack(Stack { model, stack: args.stack })
+            }
+            Command::Merge(args) => Self::Merge(merge(args)?),
+            Command::Inspect(args) => Self::Inspect(inspect(&args.what)?),
+            Command::Methods(args) => {
+                Self::Methods(args.name.as_deref().map(Method::find).transpose()?)
+            }
+            Command::Completions(args) => Self::Completions(args.shell),
+        })
+    }
+}
+
+fn demo(args: args::Demo) -> Result<Demo> {
+    let model = args.model.as_deref().map_or(Ok(ModelRef::Demo), ModelRef::parse)?;
+    has_folder(&args.out)?;
+    Ok(Demo { model, out: args.out })
+}
+
+fn ask(args: args::Ask) -> Result<Ask> {
+    let answer = match args.top {
+        Some(0) => bail!(usage("--top: expected at least 1, found: 0")),
+        Some(n) => Answer::Top(n),
+        None => {
+            let temperature = args.temperature;
+            if !(temperature >= 0.0 && temperature.is_finite()) {
+                bail!(usage(format!("--temperature: expected 0 or more, found: {temperature}")));
+            }
+            let (n_tokens, top_k, seed) = (args.tokens, args.top_k, args.seed);
+            Answer::Text(Sampling { n_tokens, temperature, top_k, seed })
+        }
+    };
+    if args.prompts.iter().any(|prompt| prompt.trim().is_empty()) {
+        bail!(usage("PROMPT: expected a text, found an empty one"));
+    }
+    let model = ModelRef::parse(&args.model)?;
+    Ok(Ask { model, prompts: args.prompts, deltas: args.delta, answer })
+}
+
+fn edit(args: args::Edit) -> Result<Edit> {
+    let method = Method::find(&args.method)?;
+    let editor = (method.editor)(settings(method, &args.set, &args.aliases)?)?;
+    let facts = facts(&args.facts, &args.facts_file)?;
+    if args.out.exists() && !args.force {
+        let what = format!("{} exists already", args.out.display());
+        bail!(advised(what, "choose another --out, or write over it with --force"));
+    }
+    has_folder(&args.out)?;
+    Ok(Edit {
+        model: ModelRef::parse(&args.model)?,
+        facts,
+        method,
+        editor,
+        seed: args.seed,
+        deltas: args.delta,
+        out: args.out,
+        keep_failed: args.keep_failed,
+    })
+}
+
+fn apply(args: args::Apply) -> Result<Apply> {
+    Ok(Apply { model: ModelRef::parse(&args.model)?, deltas: args.deltas, stack: args.stack })
+}
+
+fn undo(args: args::Undo) -> Result<Undo> {
+    let which = match args.id {
+        Some(id) => Which::Id(id),
+        None if args.all => Which::All,
+        None => Which::Last,
+    };
+    let model = model_or_stack(&args.model, args.stack.as_deref())?;
+    Ok(Undo { model, which, stack: args.stack })
+}
+
+fn merge(args: args::Merge) -> Result<Merge> {
+    has_folder(&args.out)?;
+    let (deltas, out, keep_failed) = (args.deltas, args.out, args.keep_failed);
+    Ok(Merge { model: ModelRef::parse(&args.model)?, deltas, out, keep_failed })
+}
+
+fn inspect(what: &str) -> Result<Inspect> {
+    let path = Path::new(what);
+    let is_delta = path.is_file() && path.extension().is_some_and(|end| end == "safetensors");
+    Ok(if is_delta {
+        Inspect::Delta(path.to_owned())
+    } else {
+        Inspect::Model(ModelRef::parse(what)?)
+    })
+}
+
+/// A model for whose stack the model itself need not be there any more.
+fn model_or_stack(model: &str, stack: Option<&Path>) -> Result<ModelRef> {
+    match ModelRef::parse(model) {
+        Err(_) if stack.is_some_and(Path::exists) => Ok(ModelRef::Path(model.into())),
+        parsed => parsed,
+    }
+}
+
+/// Finds out before the work rather than after it that its result has no place.
+fn has_folder(out: &Path) -> Result<()> {
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        let what = format!("there is no folder {} to write to", parent.display());
+        bail!(advised(what, "make it first, or choose another --out"));
+    }
+    Ok(())
+}
+
+/// All facts, and the assurance that no two of them give one prompt different answers.
+fn facts(lines: &[String], files: &[PathBuf]) -> Result<Vec<Fact>> {
+    let mut facts = Vec::new();
+    for line in lines {
+        facts.push(Fact::parse(line).with_context(|| format!("in the fact {line:?}"))?);
+    }
+    for file in files {
+        facts.extend(read(file)?);
+    }
+    if facts.is_empty() {
+        bail!(usage(
+            "no facts: give them as arguments, such as \"The capital of {France} is => Berlin\", \
+             or in a file with --facts"
+        ));
+    }
+    let mut seen: Vec<Fact> = Vec::new();
+    for fact in facts {
+        let Some(first) = seen.iter().find(|other| other.prompt.text() == fact.prompt.text())
+        else {
+            seen.push(fact);
+            continue;
+        };
+        let (text, a, b) = (fact.prompt.text(), &first.target_new, &fact.target_new);
+        ensure!(a == b, "two facts contradict each other: {text:?} with {a:?} and with {b:?}");
+    }
+    Ok(seen)
+}
+
+fn read(file: &Path) -> Result<Vec<Fact>> {
+    if file != Path::new("-") {
+        return Ok(data::read(file)?);
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
+    let is_object = bytes.trim_ascii_start().starts_with(b"{\"");
+    let format = if is_object { Format::Jsonl } else { Format::Lines };
+    Ok(data::parse(bytes, Path::new("<stdin>"), format)?)
+}
+
+/// The settings that were typed, each of the type that its default has.
+fn settings(
+    method: &Method,
+    set: &[String],
+    aliases: &args::Aliases,
+) -> Result<Map<String, Value>> {
+    let defaults = (method.defaults)();
+    let mut settings = Map::new();
+    let mut put = |flag: &str, key: &str, text: &str| {
+        let value = typed(text, &defaults[key]);
+        match settings.insert(key.to_owned(), value) {
+            None => Ok(()),
+            Some(_) => Err(usage(format!("{flag}: the setting `{key}` is given twice"))),
+        }
+    };
+    for pair in set {
+        let (key, text) = pair
+            .split_once('=')
+            .ok_or_else(|| usage(format!("--set: expected KEY=VALUE, found: {pair}")))?;
+        put("--set", key.trim(), text)?;
+    }
+    for (flag, key, value) in [
+        ("--blocks", "blocks", &aliases.blocks),
+        ("--components", "components", &aliases.components),
+        ("--constraint", "constraint", &aliases.constraint),
+        ("--radius", "radius", &aliases.radius),
+        ("--steps", "steps", &aliases.steps),
+        ("--lr", "learning_rate", &aliases.lr),
+    ] {
+        if let Some(text) = value {
+            put(flag, key, text)?;
+        }
+    }
+    Ok(settings)
+}
+
+/// `text` as JSON where it is some, unless the setting is a text; a list may lack its brackets.
+fn typed(text: &str, default: &Value) -> Value {
+    let text = text.trim();
+    let plain = || Value::from(text);
+    match (default, serde_json::from_str(text)) {
+        (Value::String(_), Ok(Value::String(text))) => text.into(),
+        (Value::String(_), _) => plain(),
+        (Value::Array(_), Ok(list @ Value::Array(_))) => list,
+        (Value::Array(_), _) => text.split(',').map(str::trim).collect(),
+        (_, Ok(value)) => value,
+        (_, Err(_)) => plain(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn settings_have_the_types_of_their_defaults() {
+        for (text, default, expected) in [
+            ("3", json!("auto"), json!("3")),
+            ("\"3\"", json!("auto"), json!("3")),
+            ("3", json!(1), json!(3)),
+            ("mlp, norms", json!(["mlp"]), json!(["mlp", "norms"])),
+            ("[\"mlp\"]", json!([]), json!(["mlp"])),
+            ("1e-3", json!(null), json!(1e-3)),
+            ("x", json!(1), json!("x")),
+        ] {
+            assert_eq!(typed(text, &default), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn facts_that_contradict_are_refused_and_repetitions_dropped() {
+        let lines = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let same = facts(&lines(&["{a} is => b", "{a} is => b"]), &[]).unwrap();
+        assert_eq!(same.len(), 1);
+        let error = facts(&lines(&["{a} is => b", "{a} is => c"]), &[]).unwrap_err();
+        assert!(error.to_string().contains("contradict"), "{error}");
+        assert!(facts(&[], &[]).unwrap_err().to_string().starts_with("no facts"));
+    }
+}

@@ -1,0 +1,229 @@
+//! Everything that can be wrong with what a user gives, and what is said about it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use retcon::model::checkpoint::safetensors;
+use serde_json::{Value, json};
+
+use super::dir::{Dir, FACT, fixture, text};
+
+/// Damages a model, and expects `message` and `hint` of every command that opens it.
+#[track_caller]
+fn check(name: &str, damage: impl FnOnce(&Path), message: &str, hint: &str) {
+    let dir = Dir::new();
+    let model = dir.copy(name);
+    damage(&model);
+    for args in [
+        vec!["inspect", text(&model)],
+        vec!["ask", text(&model), "x"],
+        vec!["edit", text(&model), FACT],
+    ] {
+        dir.run(args).exits(1).complains("error: ").complains(message).complains(hint);
+    }
+    assert_eq!(dir.names().len(), 1, "nothing is written");
+}
+
+/// Sets `key` of the model's `config.json`.
+fn configure(model: &Path, key: &str, value: Value) {
+    let path = model.join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config[key] = value;
+    fs::write(path, config.to_string()).unwrap();
+}
+
+#[test]
+fn a_folder_without_config() {
+    let damage = |model: &Path| fs::remove_file(model.join("config.json")).unwrap();
+    check("llama", damage, "has no config.json", "hint: a model folder holds config.json");
+}
+
+#[test]
+fn a_folder_without_weights() {
+    let damage = |model: &Path| fs::remove_file(model.join("model.safetensors")).unwrap();
+    check("llama", damage, "has neither model.safetensors nor", "");
+}
+
+#[test]
+fn a_folder_without_a_shard() {
+    let damage = |model: &Path| {
+        fs::remove_file(model.join("model-00002-of-00002.safetensors")).unwrap();
+    };
+    check(
+        "llama-tied",
+        damage,
+        "model-00002-of-00002.safetensors is missing",
+        "hint: the checkpoint is incomplete",
+    );
+}
+
+#[test]
+fn a_folder_without_tokenizer() {
+    let damage = |model: &Path| fs::remove_file(model.join("tokenizer.json")).unwrap();
+    check("llama", damage, "tokenizer", "");
+}
+
+#[test]
+fn a_model_of_an_unknown_family() {
+    let damage = |model: &Path| configure(model, "model_type", json!("mamba"));
+    check(
+        "llama",
+        damage,
+        "model type `mamba` is of no known family; the known ones are: llama",
+        "hint: ",
+    );
+}
+
+#[test]
+fn a_setting_of_the_wrong_type() {
+    let damage = |model: &Path| configure(model, "hidden_size", json!("big"));
+    check("llama", damage, "`hidden_size`: expected a whole number, found: \"big\"", "");
+}
+
+/// Puts a copy of the tensor `from` at `to`, or takes away `to` where there is none.
+fn retensor(from: Option<&'static str>, to: &'static str) -> impl FnOnce(&Path) {
+    move |model| {
+        let path = model.join("model.safetensors");
+        let opened = safetensors::open(&path).unwrap();
+        let tensors = opened.file.tensors();
+        let mut tensors: BTreeMap<String, _> =
+            tensors.map(|(name, stored)| (name.to_owned(), stored.clone())).collect();
+        match from {
+            Some(from) => tensors.insert(to.to_owned(), tensors[from].clone()),
+            None => tensors.remove(to),
+        };
+        safetensors::write(&path, &tensors, &BTreeMap::new()).unwrap();
+    }
+}
+
+const DOWN: &str = "model.layers.1.mlp.down_proj.weight";
+const UP: &str = "model.layers.1.mlp.up_proj.weight";
+
+#[test]
+fn a_tensor_that_is_missing() {
+    let message = format!("has no tensor `{DOWN}`");
+    check("llama", retensor(None, DOWN), &message, "hint: the checkpoint is incomplete");
+}
+
+#[test]
+fn a_tensor_of_another_shape() {
+    let message = format!("tensor `{DOWN}`: expected shape");
+    check("llama", retensor(Some(UP), DOWN), &message, "hint: settings and weights");
+}
+
+#[test]
+fn a_tensor_too_many() {
+    let message = "tensor `model.layers.1.mlp.extra` has no place in a model of family llama";
+    let damage = retensor(Some(UP), "model.layers.1.mlp.extra");
+    check("llama", damage, message, "hint: settings and weights");
+}
+
+/// Cuts a file in half.
+fn halve(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+#[test]
+fn files_that_were_cut_short() {
+    check("llama-gguf", halve, "reach past the end of the file", "hint: the file is damaged");
+    let damage = |model: &Path| halve(&model.join("model.safetensors"));
+    check("llama", damage, "bytes of tensors, found", "hint: the file is damaged");
+}
+
+#[test]
+fn files_of_another_kind() {
+    let damage = |model: &Path| fs::write(model, "GIF89a").unwrap();
+    check("llama-gguf", damage, "this is no GGUF file", "hint: the file is damaged");
+    let dir = Dir::new();
+    fs::write(dir.path("model.bin"), "").unwrap();
+    dir.run(["inspect", "model.bin"]).exits(1).complains("model.bin is no checkpoint");
+}
+
+/// Expects that a fact, or a line of a file, is refused with `message`.
+#[track_caller]
+fn refuse(fact: &str, message: &str) {
+    let dir = Dir::new();
+    let model = fixture("llama-tied");
+    dir.run(["edit", text(&model), fact]).exits(1).complains(message);
+    assert_eq!(dir.names(), [""; 0]);
+}
+
+#[test]
+fn facts_that_are_none() {
+    refuse("The capital of France is => Berlin", "no subject: write the subject in braces");
+    refuse("The capital of {France} is Berlin", "no `=>` between prompt and new answer");
+    refuse("The capital of {France} is => ", "`target_new` is empty");
+    refuse("The capital of {} is => Berlin", "empty subject");
+    refuse("The capital of {France is => Berlin", "unbalanced brace");
+    refuse("{France}: [MASK] is its capital => Berlin", "the object at the end of a prompt");
+}
+
+#[test]
+fn files_of_facts_that_are_none() {
+    let dir = Dir::new();
+    let model = fixture("llama-tied");
+    for (line, message) in [
+        (
+            r#"{"prompt": "The capital is", "subject": "France", "target_new": "Berlin"}"#,
+            "subject not found in the prompt",
+        ),
+        (r#"{"prompt": "The capital of {France} is"}"#, "missing key: target_new"),
+        (r#"{"prompt": "The capital of {France} is", "target_new": ""}"#, "`target_new` is empty"),
+        (r#"{"prompt""#, "not JSON"),
+        ("", "no facts in facts.jsonl"),
+    ] {
+        fs::write(dir.path("facts.jsonl"), line).unwrap();
+        let run = dir.run(["edit", text(&model), "--facts", "facts.jsonl"]).exits(1);
+        run.complains("facts.jsonl").complains(message);
+    }
+    let run = dir.run(["edit", text(&model), "--facts", "nowhere.txt"]).exits(1);
+    run.complains("nowhere.txt").complains("hint: --facts takes a file of facts");
+    let run = dir.run(["edit", text(&model), FACT, "The capital of {France} is => Rome"]).exits(1);
+    run.complains("two facts contradict each other");
+}
+
+#[test]
+fn an_encoder_without_a_mask() {
+    let dir = Dir::new();
+    let run = dir.run(["ask", text(&fixture("bert")), "The capital of France is"]).exits(1);
+    run.complains("found no [MASK] in").complains("hint: write [MASK] where the missing word goes");
+    let damage = |model: &Path| {
+        for file in ["tokenizer.json", "tokenizer_config.json"] {
+            let text = fs::read_to_string(model.join(file)).unwrap();
+            fs::write(model.join(file), text.replace("[MASK]", "[GONE]")).unwrap();
+        }
+        let path = model.join("tokenizer_config.json");
+        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config.as_object_mut().unwrap().remove("mask_token");
+        fs::write(path, config.to_string()).unwrap();
+    };
+    let model = dir.copy("bert");
+    damage(&model);
+    let run = dir.run(["edit", text(&model), FACT]).exits(1);
+    run.complains("the tokenizer has no mask token");
+}
+
+#[test]
+fn models_that_are_nowhere() {
+    let dir = Dir::new();
+    dir.run(["ask", "./nowhere", "x"]).exits(1).complains("there is no model at ./nowhere");
+}
+
+#[test]
+fn prompts_that_are_empty_or_too_long() {
+    let dir = Dir::new();
+    let model = fixture("gpt2");
+    dir.run(["ask", text(&model), " "]).exits(2).complains("PROMPT: expected a text");
+    let long = "word ".repeat(10_000);
+    dir.run(["ask", text(&model), &long]).exits(1).complains("positions at most");
+}
+
+#[test]
+fn places_that_cannot_be_written_to() {
+    let dir = Dir::new();
+    let model = fixture("llama-tied");
+    let run = dir.run(["edit", text(&model), FACT, "--out", "no/folder/a.safetensors"]).exits(1);
+    run.complains("there is no folder no/folder to write to");
+}

@@ -1,0 +1,81 @@
+//! `inspect`, `methods`, `completions`, and what every command shares.
+
+use super::dir::{Dir, FACT, fixture, text};
+
+#[test]
+fn models_of_every_kind_are_described() {
+    let dir = Dir::new();
+    for (name, family) in
+        [("llama-tied", "llama"), ("gpt2", "gpt2"), ("bert", "bert"), ("llama-gguf", "llama")]
+    {
+        let model = fixture(name);
+        let run = dir.run(["inspect", text(&model)]).ok();
+        run.says(family).says("blocks.B.mlp.key").says("vocabulary").says("mapped");
+        let json = dir.run(["inspect", text(&model), "--json"]).ok().json();
+        assert_eq!(json["family"], family);
+        assert!(json["formats"][0]["bytes"].as_u64().unwrap() > 0);
+    }
+}
+
+#[test]
+fn weights_that_were_drawn_are_told() {
+    let dir = Dir::new();
+    let run = dir.run(["inspect", text(&fixture("bert-headless"))]).ok();
+    run.says("drawn, not in the checkpoint").complains("a new one is drawn");
+}
+
+#[test]
+fn a_delta_is_described() {
+    let dir = Dir::new();
+    dir.edit(&fixture("llama-tied"), "a.safetensors");
+    let run = dir.run(["inspect", "a.safetensors"]).ok();
+    run.says(FACT).says("mlp.down").says("edit = 1/1").says("no other delta");
+    let other = fixture("gpt2").join("model.safetensors");
+    dir.run(["inspect", text(&other)]).exits(1).complains("is no delta that can be used");
+}
+
+#[test]
+fn methods_and_their_settings_are_listed() {
+    let dir = Dir::new();
+    dir.run(["methods"]).ok().says("ft");
+    dir.run(["methods", "ft"]).ok().says("learning_rate").says("arXiv 2012.00363");
+    let json = dir.run(["methods", "ft", "--json"]).ok().json();
+    assert_eq!(json["settings"][0]["key"], "blocks");
+    dir.run(["methods", "--json"]).ok().json();
+    dir.run(["methods", "x"]).exits(2).complains("the known ones are: ft");
+}
+
+#[test]
+fn shells_get_completions() {
+    let dir = Dir::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        dir.run(["completions", shell]).ok().says("retcon");
+    }
+    dir.run(["completions", "cobol"]).exits(2);
+}
+
+#[test]
+fn help_documents_the_exit_codes() {
+    let dir = Dir::new();
+    dir.run(["--help"]).ok().says("the edit failed").says("130").says("RETCON_CACHE");
+    dir.run(["--version"]).ok().says("retcon ");
+    dir.run(["frobnicate"]).exits(2).complains("frobnicate");
+}
+
+#[test]
+fn errors_are_objects_where_asked() {
+    let dir = Dir::new();
+    let run =
+        dir.run(["inspect", "nowhere", "--json"]).exits(1).complains("error: there is no model");
+    let json = run.json();
+    assert_eq!(json["error"], "there is no model at nowhere");
+    assert!(json["hint"].as_str().unwrap().contains("hub id"));
+}
+
+#[test]
+fn logs_say_more_where_asked_and_nothing_where_not() {
+    let dir = Dir::new();
+    let model = fixture("bert-headless");
+    dir.run(["inspect", text(&model), "-v"]).ok().complains("opened");
+    assert_eq!(dir.run(["inspect", text(&model), "-q"]).ok().stderr, "");
+}

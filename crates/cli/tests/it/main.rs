@@ -1,0 +1,12 @@
+//! Runs of the real binary on tiny models, offline. One binary, so that it is linked once.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod ask;
+mod bad_input;
+mod dir;
+mod edit;
+mod hub;
+mod inspect;
+mod merge;
+mod stack;

@@ -1,0 +1,50 @@
+//! `merge`: checkpoints with the edit in them.
+
+use std::fs;
+
+use super::dir::{Dir, PROMPT, fixture, text};
+
+#[test]
+fn a_merged_folder_is_a_folder_that_says_the_new_fact() {
+    for name in ["llama-tied", "gpt2"] {
+        let dir = Dir::new();
+        let model = fixture(name);
+        dir.edit(&model, "a.safetensors");
+        let run = dir.run(["merge", text(&model), "a.safetensors", "--out", "merged"]).ok();
+        run.says("1 of 1 edited prompts get the new answer").says("relative to the change");
+        let names = |path: &std::path::Path| {
+            let entries = fs::read_dir(path).unwrap();
+            let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&dir.path("merged")), names(&model));
+        dir.run(["ask", "merged", PROMPT, "--tokens", "3"]).ok().says(&format!("{PROMPT} Berlin"));
+    }
+}
+
+#[test]
+fn a_merged_gguf_is_a_gguf_of_the_same_formats() {
+    let dir = Dir::new();
+    let model = fixture("llama-gguf");
+    dir.edit(&model, "a.safetensors");
+    let args = ["merge", text(&model), "a.safetensors", "--out", "merged.gguf", "--json"];
+    let json = dir.run(args).ok().json();
+    assert_eq!((&json["success"], &json["n_held"]), (&true.into(), &1.into()));
+    assert!(json["tensors"][0]["error"].as_f64().unwrap() < 0.5, "{json}");
+    let formats = |path: &str| dir.run(["inspect", path, "--json"]).ok().json()["formats"].clone();
+    assert_eq!(formats("merged.gguf"), formats(text(&model)));
+    dir.run(["ask", "merged.gguf", PROMPT, "--tokens", "3"]).ok().says(&format!("{PROMPT} Berlin"));
+}
+
+#[test]
+fn a_stack_is_merged_whole() {
+    let dir = Dir::new();
+    let model = dir.copy("llama-tied");
+    dir.edit(&model, "a.safetensors");
+    dir.run(["apply", text(&model), "a.safetensors"]).ok();
+    dir.run(["merge", "llama-tied.retcon.json", "--out", "merged"]).ok().says("with 1 delta in it");
+    let run = dir.run(["merge", "llama-tied.retcon.json", "--out", "merged"]).exits(1);
+    run.complains("merged exists already");
+    dir.run(["merge", text(&model), "--out", "other"]).exits(2).complains("nothing to merge");
+}
