@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Retcon beside PyTorch: the same model, threads and work, one after the other in one run.
+
+    benches/pytorch/setup.sh                       # once: a virtual environment with PyTorch
+    benches/side_by_side.py MODEL [--python benches/pytorch/.venv/bin/python]
+
+MODEL is a Hugging Face folder with f32 weights. Prints a Markdown table; with `--json FILE` the
+raw lines of both sides go there.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FACTS = ROOT / "benches/pytorch/facts.json"
+PROMPT = "The capital of France is"
+
+
+def build():
+    """Builds our side, and gives the paths of the benchmark and of the program."""
+    command = ["cargo", "build", "--release", "--workspace", "--bins", "--benches", "--message-format=json"]
+    lines = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+    made = [json.loads(line) for line in lines if line.startswith("{")]
+    made = [m for m in made if m.get("executable")]
+    engine = next(m for m in made if m["target"]["name"] == "engine")
+    # Building benchmarks builds the program's unit tests too, under the same name.
+    program = next(m for m in made if m["target"]["kind"] == ["bin"] and not m["profile"]["test"])
+    return engine["executable"], program["executable"]
+
+
+def ours(args, mode):
+    if mode == "start":
+        return [our_start(args)]
+    env = {**os.environ, "RAYON_NUM_THREADS": str(args.threads)}
+    command = [args.engine, str(args.model), str(FACTS), mode]
+    out = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, text=True).stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def our_start(args):
+    """From the start of a process to the first token of its answer."""
+    command = [args.retcon, "ask", str(args.model), PROMPT, "--tokens", "1", "--threads", str(args.threads)]
+    times = []
+    for _ in range(6):
+        began = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        times.append(time.perf_counter() - began)
+    # Of the largest child so far; the program of `start` is smaller than those of other modes,
+    # which is why this mode runs first.
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"name": "start", "seconds": statistics.median(times[1:]), "best": min(times[1:]), "peak_rss_mb": peak}
+
+
+def theirs(args, mode):
+    command = [args.python, str(ROOT / "benches/pytorch/bench.py"), str(args.model), "--only", mode, "--threads", str(args.threads)]
+    out = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+    return [line for line in map(json.loads, out.splitlines()) if line["name"] == mode]
+
+
+def pairs(mode, mine, other):
+    """Rows of the table: what, ours, PyTorch's."""
+    if mode != "ft_edit":
+        label = {"forward": "forward, 8 x 32 tokens", "train_step": "training step, 8 x 32 tokens, all weights", "start": "start to first token"}
+        yield label[mode], "seconds", mine[0], other[0]
+        return
+    by_scope = {line["scope"]: line for line in other}
+    for line in mine:
+        reference = by_scope[line["scope"]]
+        steps = f"{statistics.median(line['steps']):g} steps"
+        what = f"`ft` edit, {line['scope']}, {line['settings']} ({steps}; PyTorch {statistics.median(reference['steps']):g})"
+        yield what, "seconds", line, reference
+        if line["settings"] != "defaults":
+            yield f"`ft` step, {line['scope']}", "seconds_per_step", line, reference
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--python", default=str(ROOT / "benches/pytorch/.venv/bin/python"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", choices=["start", "forward", "train_step", "ft_edit"])
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    args.engine, args.retcon = build()
+    rows, raw = [], []
+    for mode in [args.only] if args.only else ["start", "forward", "train_step", "ft_edit"]:
+        mine, other = ours(args, mode), theirs(args, mode)
+        raw += [{"side": "retcon", **line} for line in mine] + [{"side": "pytorch", **line} for line in other]
+        for what, key, a, b in pairs(mode, mine, other):
+            rows.append((what, a[key], b[key], a["peak_rss_mb"], b["peak_rss_mb"]))
+        print(f"{mode} done", file=sys.stderr)
+    print("| what | retcon | PyTorch | ratio | peak memory, MB |\n|---|---:|---:|---:|---:|")
+    for what, a, b, memory_a, memory_b in rows:
+        print(f"| {what} | {a:.3f} s | {b:.3f} s | {a / b:.2f} | {memory_a:.0f} / {memory_b:.0f} |")
+    if args.json:
+        args.json.write_text("".join(json.dumps(line) + "\n" for line in raw))
+
+
+if __name__ == "__main__":
+    main()
