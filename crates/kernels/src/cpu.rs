@@ -81,6 +81,17 @@ pub(crate) fn write<T: Real>(tensor: &Tensor, edit: impl FnOnce(&mut [T])) -> Re
     Ok(tensor.inplace_op1(&Typed(edit, std::marker::PhantomData))?)
 }
 
+/// As [`write`], for two tensors at once.
+pub(crate) fn write_two<T: Real>(
+    a: &Tensor,
+    b: &Tensor,
+    edit: impl FnOnce(&mut [T], &mut [T]),
+) -> Result<()> {
+    let mut done = Ok(());
+    write(a, |a| done = write(b, |b| edit(a, b)))?;
+    done
+}
+
 /// A tensor of `shape` on the CPU, which `fill` writes row by row of its last dimension, in
 /// parallel.
 pub(crate) fn fill_rows<T: Real>(

@@ -140,12 +140,8 @@ impl Trained {
         let (theta, change) = (&self.theta, &self.change);
         let (mean, square) = (&self.mean, &self.square);
         let mut done = Ok(());
-        cpu::write(theta, |theta| {
-            done = cpu::write(change, |change| {
-                let _ = cpu::write(mean, |mean| {
-                    let _ = cpu::write(square, |square| work(theta, change, mean, square));
-                });
-            });
+        cpu::write_two(theta, change, |theta, change| {
+            done = cpu::write_two(mean, square, |mean, square| work(theta, change, mean, square));
         })?;
         done
     }
