@@ -270,8 +270,8 @@ fn entry(fact: &Fact) -> Value {
     Value::Object(entry)
 }
 
-/// Where a forward pass starts to depend on the unknowns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a forward pass starts to depend on the unknowns, in the order of the pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Start {
     /// At the embeddings.
     Embed,
@@ -287,19 +287,7 @@ impl Start {
             (None, Embed | Position | Segment | EmbedNorm | EmbedNormBias) => Self::Embed,
             (None, _) => Self::Block(model.spec().n_blocks),
         };
-        let earlier = |a: Self, b: Self| if a.first_block() < b.first_block() { a } else { b };
-        let starts = ids.iter().map(of_id);
-        starts
-            .reduce(|a, b| {
-                if a == Self::Embed {
-                    a
-                } else if b == Self::Embed {
-                    b
-                } else {
-                    earlier(a, b)
-                }
-            })
-            .unwrap_or(Self::Embed)
+        ids.iter().map(of_id).min().unwrap_or(Self::Embed)
     }
 
     fn first_block(self) -> usize {
