@@ -57,6 +57,7 @@ mod real;
 pub mod rope;
 pub mod rows;
 mod shape;
+pub mod squares;
 pub mod stored;
 pub mod trained;
 pub mod weight;

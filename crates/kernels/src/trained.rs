@@ -1,11 +1,12 @@
 //! A weight while it is trained: Adam's steps, and a ball around the start that it never leaves.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::cpu::{self, vectorized};
 use crate::error::Result;
 use crate::real::{self, Real};
+use crate::squares::sum_of_squares;
 
 /// Adam (Kingma and Ba 2015, algorithm 1), without weight decay.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -163,8 +164,7 @@ impl Trained {
     /// Scales the change so that its norm is at most `radius`, in numbers as they are stored.
     fn shrink(&mut self, radius: f64) -> Result<()> {
         loop {
-            let squares = self.change.to_dtype(DType::F64)?.sqr()?.sum_all()?;
-            let norm = squares.to_scalar::<f64>()?.sqrt();
+            let norm = sum_of_squares(&self.change)?.sqrt();
             if norm <= radius || norm.is_nan() {
                 return Ok(());
             }

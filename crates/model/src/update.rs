@@ -1,8 +1,9 @@
 //! A change to one weight, beside it: `y = base(x) + update(x)`.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::linear::{Matrix, linear};
+use retcon_kernels::squares::sum_of_squares;
 use retcon_kernels::weight::Weight;
 
 use crate::error::Result;
@@ -62,8 +63,7 @@ impl Update {
     /// # Errors
     /// Where the device fails.
     pub fn norm(&self) -> Result<f64> {
-        let squares = self.to_dense()?.to_dtype(DType::F64)?.sqr()?.sum_all()?;
-        Ok(squares.to_scalar::<f64>()?.sqrt())
+        Ok(sum_of_squares(&self.to_dense()?)?.sqrt())
     }
 
     /// The same update on `device`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use retcon_kernels::squares::sum_of_squares;
 use retcon_kernels::stored::Stored;
 use serde::Serialize;
 
@@ -71,6 +72,5 @@ fn rewrite(model: &Model, original: &Stored, ids: &[WeightId]) -> Result<(Stored
 }
 
 fn distance(a: &Tensor, b: &Tensor) -> Result<f64> {
-    let squares = a.sub(b)?.to_dtype(DType::F64)?.sqr()?.sum_all()?;
-    Ok(squares.to_scalar::<f64>()?.sqrt())
+    Ok(sum_of_squares(&a.sub(b)?)?.sqrt())
 }

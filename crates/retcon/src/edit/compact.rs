@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use faer::Mat;
+use retcon_kernels::squares::sum_of_squares;
 use retcon_model::Update;
 use retcon_model::random::Random;
 
@@ -19,7 +20,7 @@ pub fn compact(change: &Tensor, error: f64, seed: u64) -> Result<Update> {
     let dense = || Ok(Update::Dense(change.clone()));
     let &[d_out, d_in] = change.dims() else { return dense() };
     let numbers = change.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?;
-    let total = squares(&numbers)?;
+    let total = sum_of_squares(&numbers)?;
     if total == 0.0 {
         return dense();
     }
@@ -31,7 +32,7 @@ pub fn compact(change: &Tensor, error: f64, seed: u64) -> Result<Update> {
         let probe = Tensor::from_vec(probe, (d_in, rank), &Device::Cpu)?;
         let left = orthonormal(&numbers.matmul(&probe)?)?; // [d_out, rank]
         let right = left.t()?.matmul(&numbers)?; // [rank, d_in]
-        let missed = squares(&numbers.sub(&left.matmul(&right)?)?)?;
+        let missed = sum_of_squares(&numbers.sub(&left.matmul(&right)?)?)?;
         if missed <= error * error * total {
             let device = change.device();
             let (left, right) = (left.to_device(device)?, right.to_device(device)?);
@@ -40,10 +41,6 @@ pub fn compact(change: &Tensor, error: f64, seed: u64) -> Result<Update> {
         rank *= 4;
     }
     dense()
-}
-
-fn squares(tensor: &Tensor) -> Result<f64> {
-    Ok(tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?)
 }
 
 /// An orthonormal basis of the columns of `tensor` `[n, k]`, `k <= n`, computed in `f64`.
@@ -70,8 +67,8 @@ mod tests {
         let change = random(60, 3, 1).matmul(&random(3, 90, 2)).unwrap();
         let update = compact(&change, 1e-3, 0).unwrap();
         assert_eq!(update.rank(), Some(8));
-        let missed = squares(&update.to_dense().unwrap().sub(&change).unwrap()).unwrap();
-        assert!(missed <= 1e-6 * squares(&change).unwrap());
+        let missed = sum_of_squares(&update.to_dense().unwrap().sub(&change).unwrap()).unwrap();
+        assert!(missed <= 1e-6 * sum_of_squares(&change).unwrap());
     }
 
     #[test]

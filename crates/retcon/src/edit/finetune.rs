@@ -13,9 +13,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::DType;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::cross_entropy;
+use retcon_kernels::squares::sum_of_squares;
 use retcon_kernels::trained::{Ball, Trained};
 use retcon_model::{Batch, Delta, Hidden, Model, Part, Record, WeightId};
 use serde::{Deserialize, Serialize};
@@ -158,7 +158,7 @@ impl Settings {
     /// The weight `start` as an unknown.
     fn unknown(&self, start: candle_core::Tensor) -> Result<Unknown> {
         let n = start.elem_count() as f64;
-        let squares = start.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?;
+        let squares = sum_of_squares(&start)?;
         // Biases may be all zero, and have to be able to move.
         const LEAST: f64 = 1e-3;
         let unit = match self.unit {
