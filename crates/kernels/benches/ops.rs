@@ -70,7 +70,7 @@ fn rows_and_norms(bench: &Bench) {
 }
 
 fn linear_maps(bench: &Bench) {
-    for n in [1, 8, 32, N_TOKENS] {
+    for n in [1, 4, 8, 12, 16, 32, N_TOKENS] {
         for (d_in, d_out) in [(D_MODEL, D_MLP), (D_MLP, D_MODEL), (D_MODEL, D_KV)] {
             let (x, w) = (random(&[n, d_in]), random(&[d_out, d_in]));
             let frozen = Weight::Dense(w.clone());

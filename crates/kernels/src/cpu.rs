@@ -241,28 +241,6 @@ pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     total_of(sums, a_tail, b_tail)
 }
 
-/// `sum_i a_i b_i` for each of four `a`, with `b` read once.
-#[inline(always)]
-pub(crate) fn four_dots<T: Real>(a: [&[T]; 4], b: &[T]) -> [T; 4] {
-    let [a0, a1, a2, a3] = a.map(|a| a[..b.len()].as_chunks());
-    let (b, b_tail) = b.as_chunks();
-    // Apart from each other, so that all of them stay in registers.
-    let mut sums0 = [T::ZERO; LANES];
-    let (mut sums1, mut sums2, mut sums3) = (sums0, sums0, sums0);
-    for ((((b, a0), a1), a2), a3) in b.iter().zip(a0.0).zip(a1.0).zip(a2.0).zip(a3.0) {
-        add_products(&mut sums0, a0, b);
-        add_products(&mut sums1, a1, b);
-        add_products(&mut sums2, a2, b);
-        add_products(&mut sums3, a3, b);
-    }
-    [
-        total_of(sums0, a0.1, b_tail),
-        total_of(sums1, a1.1, b_tail),
-        total_of(sums2, a2.1, b_tail),
-        total_of(sums3, a3.1, b_tail),
-    ]
-}
-
 #[inline(always)]
 fn add_products<T: Real, const N: usize>(sums: &mut [T; N], a: &[T; N], b: &[T; N]) {
     for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {

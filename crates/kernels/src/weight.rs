@@ -1,11 +1,13 @@
 //! A frozen weight matrix, in whatever form it is held.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Tensor};
 
 use crate::autograd::Onto;
 use crate::cpu;
 use crate::error::Result;
-use crate::matmul::{self, Mat, MatMut, Threads};
+use crate::matmul::{self, Input, Mat, MatMut, Threads};
 use crate::real::Real;
 use crate::stored::Stored;
 
@@ -72,11 +74,11 @@ impl Weight {
     /// `y (+)= x wᵀ` on the CPU; `x` `[n, d_in]`, `y` `[n, d_out]`.
     pub(crate) fn apply<T: Real>(&self, y: &mut [T], onto: Onto, x: &[T]) -> Result<()> {
         let (d_out, d_in) = self.matrix_dims()?;
-        let x = Mat::packed(x, d_in);
+        let x = Input::new(Mat::packed(x, d_in), Threads::All);
         self.for_chunks(|from, w: &[T]| {
             let w = Mat::packed(w, d_in);
             let mut y = MatMut::packed(y, d_out);
-            matmul::apply(y.columns(from, w.n_rows()), onto, x, w, Threads::All);
+            x.apply(y.columns(from, w.n_rows()), onto, w, Threads::All);
         })
     }
 
@@ -113,23 +115,32 @@ impl Weight {
         }
     }
 
+    /// The numbers, to be read by rows on the CPU.
+    pub(crate) fn numbers<T: Real>(&self) -> Result<Numbers<'_, T>> {
+        Ok(match self {
+            Self::Dense(tensor) => Numbers::Held(cpu::read(tensor)?),
+            Self::Stored(stored) => match stored.as_f32().and_then(T::from_f32_slice) {
+                Some(numbers) => Numbers::Lying(numbers),
+                None => Numbers::Encoded(stored),
+            },
+        })
+    }
+
     /// Calls `each` with runs of rows, in order, as numbers: all at once where they lie ready,
     /// else decoded a cache-sized run at a time. Gives the index of the first row with each run.
     fn for_chunks<T: Real>(&self, mut each: impl FnMut(usize, &[T])) -> Result<()> {
-        /// 1 MiB of `f32`: stays in the second-level caches between decoding and use.
-        const NUMBERS: usize = 256 * 1024;
-        let stored = match self {
-            Self::Dense(tensor) => {
-                each(0, &cpu::read::<T>(tensor)?);
+        let stored = match self.numbers()? {
+            Numbers::Held(numbers) => {
+                each(0, &numbers);
                 return Ok(());
             }
-            Self::Stored(stored) => stored,
+            Numbers::Lying(numbers) => {
+                each(0, numbers);
+                return Ok(());
+            }
+            Numbers::Encoded(stored) => stored,
         };
-        if let Some(numbers) = stored.as_f32().and_then(T::from_f32_slice) {
-            each(0, numbers);
-            return Ok(());
-        }
-        let step = (NUMBERS / stored.row_len().max(1)).max(1);
+        let step = rows_per_chunk(stored.row_len());
         let mut buffer = vec![0f32; step * stored.row_len()];
         for from in (0..stored.n_rows()).step_by(step) {
             let n = step.min(stored.n_rows() - from);
@@ -142,15 +153,70 @@ impl Weight {
                     stored.decode_rows(from + row..from + row + 1, out);
                 },
             );
-            match T::from_f32_slice(buffer) {
-                Some(numbers) => each(from, numbers),
-                None => {
-                    each(from, &buffer.iter().map(|&x| T::of(f64::from(x))).collect::<Vec<_>>())
-                }
-            }
+            each(from, as_numbers(buffer, &mut Vec::new()));
         }
         Ok(())
     }
+}
+
+/// The numbers of a weight.
+pub(crate) enum Numbers<'a, T> {
+    /// Of a tensor.
+    Held(cpu::Read<'a, T>),
+    /// Of a file, as they are used.
+    Lying(&'a [T]),
+    /// To be decoded.
+    Encoded(&'a Stored),
+}
+
+/// Where rows are decoded to.
+pub(crate) struct Decoded<T> {
+    decoded: Vec<f32>,
+    converted: Vec<T>,
+}
+
+impl<T> Default for Decoded<T> {
+    fn default() -> Self {
+        Self { decoded: Vec::new(), converted: Vec::new() }
+    }
+}
+
+impl<T: Real> Numbers<'_, T> {
+    /// The rows `rows`, each of `row_len` numbers, decoded into `buffer` where needed.
+    pub(crate) fn rows<'b>(
+        &'b self,
+        rows: Range<usize>,
+        row_len: usize,
+        buffer: &'b mut Decoded<T>,
+    ) -> &'b [T] {
+        let range = rows.start * row_len..rows.end * row_len;
+        match self {
+            Self::Held(numbers) => &numbers[range],
+            Self::Lying(numbers) => &numbers[range],
+            Self::Encoded(stored) => {
+                buffer.decoded.resize(range.len(), 0.0);
+                stored.decode_rows(rows, &mut buffer.decoded);
+                as_numbers(&buffer.decoded, &mut buffer.converted)
+            }
+        }
+    }
+}
+
+/// As many rows as stay in the second-level caches between decoding and use.
+fn rows_per_chunk(row_len: usize) -> usize {
+    /// 1 MiB of `f32`.
+    const NUMBERS: usize = 256 * 1024;
+    (NUMBERS / row_len.max(1)).max(1)
+}
+
+/// `decoded` as numbers of another type, in `converted` where it is another.
+fn as_numbers<'a, T: Real>(decoded: &'a [f32], converted: &'a mut Vec<T>) -> &'a [T] {
+    if let Some(numbers) = T::from_f32_slice(decoded) {
+        return numbers;
+    }
+    converted.clear();
+    converted.extend(decoded.iter().map(|&x| T::of(f64::from(x))));
+    converted
 }
 
 impl From<Stored> for Weight {

@@ -1,0 +1,126 @@
+//! Matrix products that add to what is there, over strided views: nothing is transposed or copied.
+
+mod input;
+mod transposed;
+mod view;
+
+pub(crate) use input::{Input, apply};
+pub(crate) use transposed::apply_transposed;
+pub(crate) use view::{Mat, MatMut, Parts};
+
+use crate::autograd::Onto;
+use crate::real::Real;
+
+/// How many threads work on a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// The calling one.
+    One,
+    /// All of the pool.
+    All,
+}
+
+/// `c = a b`, or `c += a b` where `onto` is a sum.
+pub(crate) fn matmul<T: Real>(
+    c: MatMut<'_, T>,
+    onto: Onto,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    threads: Threads,
+) {
+    scaled_matmul(c, onto, T::ONE, a, b, threads);
+}
+
+/// `c = factor a b`, or `c += factor a b` where `onto` is a sum.
+pub(crate) fn scaled_matmul<T: Real>(
+    c: MatMut<'_, T>,
+    onto: Onto,
+    factor: T,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    threads: Threads,
+) {
+    assert!(
+        a.n_cols == b.n_rows && c.n_rows == a.n_rows && c.n_cols == b.n_cols,
+        "a product of {}x{} and {}x{} into {}x{}",
+        a.n_rows,
+        a.n_cols,
+        b.n_rows,
+        b.n_cols,
+        c.n_rows,
+        c.n_cols,
+    );
+    let parallelism = match threads {
+        Threads::One => gemm::Parallelism::None,
+        Threads::All => gemm::Parallelism::Rayon(0),
+    };
+    // SAFETY: the views cover memory that they borrow (checked when made), `c` exclusively, and
+    // the shapes fit.
+    unsafe {
+        gemm::gemm(
+            c.n_rows,
+            c.n_cols,
+            a.n_cols,
+            c.numbers,
+            1,
+            c.row_stride as isize,
+            onto == Onto::Sum,
+            a.numbers,
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.numbers,
+            b.col_stride as isize,
+            b.row_stride as isize,
+            T::ONE,
+            factor,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: usize) -> Vec<f64> {
+        (0..n).map(|i| (((i * 7919 + seed * 104_729) % 1009) as f64 - 504.0) / 504.0).collect()
+    }
+
+    fn check(n: usize, d_in: usize, d_out: usize, onto: Onto) {
+        let (x, w, dy) = (numbers(n * d_in, 1), numbers(d_out * d_in, 2), numbers(n * d_out, 3));
+        let start = if onto == Onto::Sum { 0.5 } else { 0.0 };
+        let (mut y, mut dx) = (vec![start; n * d_out], vec![start; n * d_in]);
+        let w_mat = Mat::packed(&w, d_in);
+        apply(MatMut::packed(&mut y, d_out), onto, Mat::packed(&x, d_in), w_mat, Threads::All);
+        apply_transposed(
+            MatMut::packed(&mut dx, d_in),
+            onto,
+            Mat::packed(&dy, d_out),
+            w_mat,
+            Threads::All,
+        );
+        for row in 0..n {
+            for o in 0..d_out {
+                let exact: f64 = (0..d_in).map(|i| x[row * d_in + i] * w[o * d_in + i]).sum();
+                assert!((y[row * d_out + o] - start - exact).abs() < 1e-9);
+            }
+            for i in 0..d_in {
+                let exact: f64 = (0..d_out).map(|o| dy[row * d_out + o] * w[o * d_in + i]).sum();
+                assert!((dx[row * d_in + i] - start - exact).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_few_and_many_rows_are_the_sums_that_they_should_be() {
+        for n in [1, 3, 8, 16, 17, 41] {
+            for (d_in, d_out) in [(1, 1), (19, 130), (64, 33)] {
+                check(n, d_in, d_out, Onto::Zeros);
+                check(n, d_in, d_out, Onto::Sum);
+            }
+        }
+    }
+}
