@@ -3,6 +3,7 @@
 
 mod native;
 pub mod reference;
+mod streamed;
 
 use candle_core::Tensor;
 
@@ -61,8 +62,9 @@ pub enum Direction {
 /// of the dtype of `h`. Gradients: for `h`, and for the weight and the bias of the head where they
 /// are tracked. They are computed here, a run of rows at a time; backward only scales them.
 ///
-/// On the CPU no more than 32 MiB of logits exist at once, or one row where that is more. On other
-/// devices backward holds those of all rows. What is not finite in a row shows in the loss.
+/// On the CPU the vocabulary is visited in runs that stay in a near cache, where the head is frozen;
+/// where it is trained, no more than 32 MiB of logits exist at once, or one row where that is more.
+/// On other devices backward holds those of all rows. What is not finite in a row shows in the loss.
 ///
 /// # Errors
 /// Where the shapes don't fit, a target lies outside the vocabulary, or the device fails.
@@ -77,7 +79,10 @@ pub fn cross_entropy(h: &Var, head: &Head<'_>, targets: &[u32], weights: &[f64])
     }
     real::dispatch!(h.value().dtype(), T => {
         let rows = native::Targets { targets, weights };
-        let (loss, scores) = native::fused::<T, _>(h, head, &rows)?;
+        let (loss, scores) = match streamed::frozen(head) {
+            Some(weight) => streamed::cross_entropy::<T>(h, head, weight, &rows)?,
+            None => native::fused::<T, _>(h, head, &rows)?,
+        };
         let (log_prob, margin) = scores.into_iter().unzip();
         Ok(Scored { loss, log_prob, margin })
     })
@@ -87,7 +92,7 @@ pub fn cross_entropy(h: &Var, head: &Head<'_>, targets: &[u32], weights: &[f64])
 ///
 /// `h` is `[n, d_model]`; `reference` holds log-probabilities, `[n, n_vocab]`, contiguous and of the
 /// dtype of `h`, of which no gradient is taken; `weights` has one entry for each row. Otherwise as
-/// [`cross_entropy`].
+/// [`cross_entropy`] with a head that is trained.
 ///
 /// # Errors
 /// Where the shapes don't fit or the device fails.

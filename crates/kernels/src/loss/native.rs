@@ -322,7 +322,7 @@ fn total<T: Real, const N: usize>(x: [&[T]; N], term: impl Fn([T; N]) -> T) -> f
     sum
 }
 
-fn add_scaled<T: Real>(slot: &mut Slot, mut gradient: Vec<T>, factor: T) -> Result<()> {
+pub(super) fn add_scaled<T: Real>(slot: &mut Slot, mut gradient: Vec<T>, factor: T) -> Result<()> {
     if factor != T::ONE {
         cpu::for_runs(
             &mut gradient,
