@@ -15,6 +15,7 @@ use candle_core::{DType, Device, Shape, Tensor};
 
 use crate::cpu;
 use crate::error::{Error, Result};
+use crate::pool::in_pool;
 use crate::real::Real;
 
 /// A tensor that knows how it came from the unknowns, if it did.
@@ -87,9 +88,9 @@ impl Var {
         let mut slots = HashMap::new();
         if let Some(root) = &self.node {
             slots.entry(root.id).or_insert_with(|| Slot::new(root)).add(start)?;
-            for node in in_backward_order(root) {
-                node.pass_on(&mut slots)?;
-            }
+            in_pool(|| {
+                in_backward_order(root).iter().try_for_each(|node| node.pass_on(&mut slots))
+            })?;
         }
         let gradient = |(index, unknown): (usize, &&Self)| {
             let slot = unknown.node.as_ref().and_then(|node| slots.remove(&node.id));

@@ -53,6 +53,7 @@ pub mod linear;
 pub mod loss;
 mod matmul;
 pub mod norm;
+pub mod pool;
 mod real;
 pub mod rope;
 pub mod rows;

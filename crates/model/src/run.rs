@@ -6,6 +6,7 @@ use candle_core::Tensor;
 use retcon_kernels::activation::activate;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::Head;
+use retcon_kernels::pool::in_pool;
 use retcon_kernels::rows::{add, gather_rows};
 
 use crate::batch::{Batch, Rows};
@@ -138,13 +139,15 @@ impl Model {
         mut past: Option<&mut Past>,
         tap: &mut dyn Tap,
     ) -> Result<Var> {
-        for index in span.clone() {
-            let (spec, weights) = (self.spec(), self.weights());
-            let block = Block { spec, weights, rotary: self.rotary(), index };
-            let keep = keep.filter(|_| index + 1 == span.end);
-            x = block.run(x, Request { rows, keep, past: past.as_deref_mut() }, tap)?;
-        }
-        Ok(x)
+        in_pool(|| {
+            for index in span.clone() {
+                let (spec, weights) = (self.spec(), self.weights());
+                let block = Block { spec, weights, rotary: self.rotary(), index };
+                let keep = keep.filter(|_| index + 1 == span.end);
+                x = block.run(x, Request { rows, keep, past: past.as_deref_mut() }, tap)?;
+            }
+            Ok(x)
+        })
     }
 
     /// What is multiplied with the unembedding, of the last block's output.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::site::Site;
 
 /// Sees every [`Site`] of a forward pass in order, and says what goes on from there.
-pub trait Tap {
+pub trait Tap: Send {
     /// What goes on from `site`, where `x` (`[n_rows, width]`) has arrived.
     ///
     /// # Errors
