@@ -40,6 +40,11 @@ impl Random {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
+    /// One or minus one.
+    pub fn sign(&mut self) -> f32 {
+        if self.bits() >> 63 == 0 { 1.0 } else { -1.0 }
+    }
+
     /// Puts `items` into a random order (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {

@@ -17,7 +17,7 @@ use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::cross_entropy;
 use retcon_kernels::squares::sum_of_squares;
 use retcon_kernels::trained::{Ball, Trained};
-use retcon_model::{Batch, Delta, Hidden, Model, Part, Record, WeightId};
+use retcon_model::{Batch, Delta, Hidden, Model, Part, Record, Update, WeightId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -235,10 +235,9 @@ impl FineTuning {
             let update = match unknown.ball {
                 // Factors of a change inside of this ball need not lie inside of it.
                 Ball::Linf(radius) => {
-                    let factors = compact(change, self.0.storage_error, ctx.seed)?;
-                    let most = factors.to_dense()?.abs()?.flatten_all()?.max(0)?;
-                    let inside = f64::from(most.to_scalar::<f32>()?) <= radius;
-                    if inside { factors } else { retcon_model::Update::Dense(change.clone()) }
+                    let stored = compact(change, self.0.storage_error, ctx.seed)?;
+                    let outside = stored.rank().is_some() && largest(&stored)? > radius;
+                    if outside { Update::Dense(change.clone()) } else { stored }
                 }
                 Ball::None | Ball::L2(_) => compact(change, self.0.storage_error, ctx.seed)?,
             };
@@ -258,6 +257,12 @@ impl FineTuning {
         };
         Ok(Delta::new(model, updates, record)?)
     }
+}
+
+/// The largest absolute value of an update's numbers.
+fn largest(update: &Update) -> Result<f64> {
+    let most = update.to_dense()?.abs()?.flatten_all()?.max(0)?;
+    Ok(f64::from(most.to_scalar::<f32>()?))
 }
 
 fn entry(fact: &Fact) -> Value {
