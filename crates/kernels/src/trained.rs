@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::real::{self, Real};
 use crate::squares::sum_of_squares;
 
-/// Adam (Kingma and Ba 2015, algorithm 1), without weight decay.
+/// Adam (Kingma and Ba 2015, algorithm 1), with decoupled weight decay (AdamW: Loshchilov and Hutter
+/// 2019, algorithm 2).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
     /// The step size, in units of the weight.
@@ -19,12 +20,14 @@ pub struct Adam {
     pub beta2: f64,
     /// Added to the root of the mean square.
     pub eps: f64,
+    /// The share of the weight, times the step size, that every step takes away.
+    pub weight_decay: f64,
 }
 
 impl Adam {
-    /// The paper's defaults with another step size.
+    /// The paper's defaults with another step size, and without weight decay.
     pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+        Self { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
     }
 }
 
@@ -100,6 +103,7 @@ impl Trained {
     fn step_on_cpu<T: Real>(&mut self, adam: &Adam, gradient: &Tensor, ball: Ball) -> Result<()> {
         let (rate, root) = self.rates::<T>(adam);
         let [beta1, beta2, eps] = [adam.beta1, adam.beta2, adam.eps].map(T::of);
+        let decay = T::of(adam.learning_rate * adam.weight_decay);
         let limit = match ball {
             Ball::Linf(radius) => Some(T::not_above(radius)),
             Ball::None | Ball::L2(_) => None,
@@ -126,7 +130,7 @@ impl Trained {
                             mean[i] = beta1 * mean[i] + (T::ONE - beta1) * g;
                             square[i] = beta2 * square[i] + (T::ONE - beta2) * g * g;
                             let step = rate * mean[i] / (square[i].sqrt() * root + eps);
-                            let mut moved = change[i] - step;
+                            let mut moved = change[i] - step - decay * theta[i];
                             if let Some(limit) = limit {
                                 moved = if moved > limit { limit } else { moved };
                                 moved = if moved < -limit { -limit } else { moved };
@@ -152,7 +156,8 @@ impl Trained {
         self.mean = ((&self.mean * adam.beta1)? + (gradient * (1.0 - adam.beta1))?)?;
         self.square = ((&self.square * adam.beta2)? + (gradient.sqr()? * (1.0 - adam.beta2))?)?;
         let step = (&self.mean * rate)?.div(&((self.square.sqrt()? * root)? + adam.eps)?)?;
-        self.change = (&self.change - step)?;
+        let decayed = (&self.theta * (adam.learning_rate * adam.weight_decay))?;
+        self.change = ((&self.change - step)? - decayed)?;
         if let Ball::Linf(radius) = ball {
             let radius = f64::from(f32::not_above(radius));
             self.change = self.change.clamp(-radius, radius)?;
@@ -163,15 +168,54 @@ impl Trained {
 
     /// Scales the change so that its norm is at most `radius`, in numbers as they are stored.
     fn shrink(&mut self, radius: f64) -> Result<()> {
-        loop {
-            let norm = sum_of_squares(&self.change)?.sqrt();
-            if norm <= radius || norm.is_nan() {
-                return Ok(());
-            }
-            // Rounding may leave the norm a hair too long, which the next turn sees.
-            const HAIR: f64 = 1.0 - 1e-7;
-            self.change = (&self.change * (radius / norm * HAIR))?;
-            self.theta = (&self.base + &self.change)?;
+        shrink_together(&mut [self], radius)
+    }
+
+    /// Scales the change by `factor`.
+    fn scale(&mut self, factor: f64) -> Result<()> {
+        self.change = (&self.change * factor)?;
+        self.theta = (&self.base + &self.change)?;
+        Ok(())
+    }
+
+    /// Its state by name, all of the weight's shape: what [`Trained::resume`] takes.
+    pub fn state(&self) -> [(&'static str, &Tensor); 3] {
+        [("change", &self.change), ("mean", &self.mean), ("square", &self.square)]
+    }
+
+    /// Goes on from a [`Trained::state`] after `n_steps` steps.
+    ///
+    /// # Errors
+    /// Where shapes differ or the device fails.
+    pub fn resume(&mut self, state: [Tensor; 3], n_steps: usize) -> Result<()> {
+        let [change, mean, square] = state;
+        self.theta = (&self.base + &change)?;
+        // Each in memory of its own: they change in place.
+        (self.change, self.mean, self.square) = (change.copy()?, mean.copy()?, square.copy()?);
+        self.n_steps = i32::try_from(n_steps).unwrap_or(i32::MAX);
+        Ok(())
+    }
+}
+
+/// Scales the changes of several weights so that their norm, taken over all of them, is at most
+/// `radius`, in numbers as they are stored.
+///
+/// # Errors
+/// Where the device fails.
+pub fn shrink_together(weights: &mut [&mut Trained], radius: f64) -> Result<()> {
+    loop {
+        let mut squares = 0.0;
+        for weight in &*weights {
+            squares += sum_of_squares(&weight.change)?;
+        }
+        let norm = squares.sqrt();
+        if norm <= radius || norm.is_nan() {
+            return Ok(());
+        }
+        // Rounding may leave the norm a hair too long, which the next turn sees.
+        const HAIR: f64 = 1.0 - 1e-7;
+        for weight in &mut *weights {
+            weight.scale(radius / norm * HAIR)?;
         }
     }
 }
@@ -223,6 +267,40 @@ mod tests {
                 assert!((a - b).abs() < 1e-6, "{a} {b} {ball:?}");
             }
         }
+    }
+
+    #[test]
+    fn weight_decay_takes_its_share_whatever_the_gradient() {
+        let adam = Adam { weight_decay: 0.5, ..Adam::new(0.1) };
+        let mut weight = Trained::new(tensor(&[1.0, -2.0])).unwrap();
+        weight.step(&adam, &tensor(&[0.0, 0.0]), Ball::None).unwrap();
+        assert_eq!(numbers(weight.theta()), [0.95, -1.9]);
+    }
+
+    #[test]
+    fn a_state_that_is_resumed_goes_on_as_if_nothing_had_happened() {
+        let adam = Adam::new(0.02);
+        let gradient = |step: usize| tensor(&[0.3 - step as f32, 0.7]);
+        let mut whole = Trained::new(tensor(&[1.0, 2.0])).unwrap();
+        (0..3).for_each(|step| whole.step(&adam, &gradient(step), Ball::None).unwrap());
+        let mut resumed = Trained::new(tensor(&[1.0, 2.0])).unwrap();
+        resumed.resume(whole.state().map(|(_, tensor)| tensor.clone()), 3).unwrap();
+        for weight in [&mut whole, &mut resumed] {
+            (3..6).for_each(|step| weight.step(&adam, &gradient(step), Ball::None).unwrap());
+        }
+        assert_eq!(numbers(whole.theta()), numbers(resumed.theta()));
+    }
+
+    #[test]
+    fn several_weights_share_a_ball() {
+        let mut weights = [(); 2].map(|()| Trained::new(tensor(&[1.0; 50])).unwrap());
+        for weight in &mut weights {
+            weight.step(&Adam::new(0.1), &tensor(&[1.0; 50]), Ball::None).unwrap();
+        }
+        let [a, b] = &mut weights;
+        shrink_together(&mut [a, b], 0.4).unwrap();
+        let squares: f64 = weights.iter().map(|w| sum_of_squares(w.change()).unwrap()).sum();
+        assert!(squares.sqrt() <= 0.4 && squares.sqrt() > 0.39999);
     }
 
     #[test]

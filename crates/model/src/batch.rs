@@ -73,6 +73,11 @@ impl Rows {
         Self { positions: positions.map(|(&p, &n)| (p as u32..(p + n) as u32).collect()).collect() }
     }
 
+    /// All of `parts`, one after another.
+    pub(crate) fn joined(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self { positions: parts.into_iter().flat_map(|part| part.positions).collect() }
+    }
+
     /// The position of each row.
     pub(crate) fn flat(&self) -> Vec<u32> {
         self.positions.concat()

@@ -201,12 +201,19 @@ fn hold(weight: Weight, options: &Options) -> Result<Weight> {
 }
 
 /// A weight as BERT draws it: normal with deviation 0.02, biases zero, norms one.
-fn fresh(id: WeightId, spec: &Spec, random: &mut Random, device: &Device) -> Result<Tensor> {
+pub(crate) fn fresh(
+    id: WeightId,
+    spec: &Spec,
+    random: &mut Random,
+    device: &Device,
+) -> Result<Tensor> {
     let shape = id.part.shape(spec);
     let n = shape.iter().product();
     let numbers: Vec<f32> = match id.part {
-        Part::HeadNorm => vec![1.0; n],
-        part if part.is_linear() => (0..n).map(|_| (0.02 * random.normal()) as f32).collect(),
+        part if part.is_norm() => vec![1.0; n],
+        part if part.is_linear() || part.is_table() => {
+            (0..n).map(|_| (0.02 * random.normal()) as f32).collect()
+        }
         _ => vec![0.0; n],
     };
     Ok(Tensor::from_vec(numbers, shape, device)?)

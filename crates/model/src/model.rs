@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rope::Rotary;
 use retcon_kernels::weight::Weight;
@@ -14,6 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::delta::Delta;
 use crate::error::Result;
 use crate::load::{self, Source};
+use crate::random::Random;
 use crate::rotary;
 use crate::spec::{Position, Spec};
 use crate::tokenizer::Tokenizer;
@@ -155,6 +156,29 @@ impl Model {
             open.weights.set_unknown(id, unknown.clone())?;
         }
         Ok(open)
+    }
+
+    /// This model with other numbers in the place of some weights, as after training. There is no
+    /// way back from it, and no delta can be made for it: it is no longer what its checkpoint says.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoWeight`], or [`crate::Error::TensorMismatch`] where the shapes differ.
+    pub fn replaced(&self, weights: &BTreeMap<WeightId, Tensor>) -> Result<Self> {
+        let mut replaced = self.clone();
+        for (&id, weight) in weights {
+            replaced.weights.replace(id, weight)?;
+        }
+        Ok(replaced)
+    }
+
+    /// All weights drawn anew, as for a model that is trained from the start.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn redrawn(&self, seed: u64) -> Result<Self> {
+        let mut random = Random::new(seed);
+        let draw = |(id, _)| Ok((id, load::fresh(id, &self.spec, &mut random, &self.device)?));
+        self.replaced(&self.weights.iter().map(draw).collect::<Result<_>>()?)
     }
 
     /// The same model with the matrices of the blocks `span`, and what makes logits, decoded to

@@ -28,6 +28,19 @@ pub struct Hidden {
 }
 
 impl Hidden {
+    /// The rows of all of `parts`, one after another, without their history.
+    ///
+    /// # Errors
+    /// Where there is none, or the device fails.
+    pub fn joined(parts: Vec<Self>) -> Result<Self> {
+        if let [part] = parts.as_slice() {
+            return Ok(part.clone());
+        }
+        let x: Vec<&Tensor> = parts.iter().map(|part| part.x.value()).collect();
+        let x = Var::constant(Tensor::cat(&x, 0)?);
+        Ok(Self { x, rows: Rows::joined(parts.into_iter().map(|part| part.rows)) })
+    }
+
     /// The rows of the sequences `chosen`, in that order.
     ///
     /// # Errors

@@ -38,8 +38,10 @@ pub enum Component {
     Mlp,
     /// Normalizations anywhere.
     Norms,
-    /// Token, position and segment embeddings, and what maps back to tokens.
+    /// Token, position and segment embeddings; a tied one maps back to tokens too.
     Embeddings,
+    /// What makes logits of the last hidden state, beside a tied embedding.
+    Head,
 }
 
 macro_rules! parts {
@@ -140,17 +142,17 @@ parts! {
     /// Its bias.
     FinalNormBias "final_norm.bias" Model Norms |s| vec![s.d_model];
     /// The dense layer before the unembedding (BERT).
-    HeadDense "head.dense" Model Embeddings |s| vec![s.d_model, s.d_model];
+    HeadDense "head.dense" Model Head |s| vec![s.d_model, s.d_model];
     /// Its bias.
-    HeadDenseBias "head.dense.bias" Model Embeddings |s| vec![s.d_model];
+    HeadDenseBias "head.dense.bias" Model Head |s| vec![s.d_model];
     /// The norm before the unembedding (BERT).
-    HeadNorm "head.norm" Model Norms |s| vec![s.d_model];
+    HeadNorm "head.norm" Model Head |s| vec![s.d_model];
     /// Its bias.
-    HeadNormBias "head.norm.bias" Model Norms |s| vec![s.d_model];
+    HeadNormBias "head.norm.bias" Model Head |s| vec![s.d_model];
     /// What maps the last hidden state to logits, where it isn't the embedding.
-    Unembed "unembed" Model Embeddings |s| vec![s.n_vocab, s.d_model];
+    Unembed "unembed" Model Head |s| vec![s.n_vocab, s.d_model];
     /// The bias of the logits.
-    UnembedBias "unembed.bias" Model Embeddings |s| vec![s.n_vocab];
+    UnembedBias "unembed.bias" Model Head |s| vec![s.n_vocab];
 }
 
 impl Part {
@@ -173,6 +175,17 @@ impl Part {
             Self::Unembed => Self::UnembedBias,
             _ => return None,
         })
+    }
+
+    /// Whether it scales what a norm has normalized.
+    pub fn is_norm(self) -> bool {
+        use Part::{AttnNorm, EmbedNorm, FinalNorm, HeadNorm, KNorm, MlpNorm, QNorm};
+        matches!(self, AttnNorm | MlpNorm | QNorm | KNorm | EmbedNorm | FinalNorm | HeadNorm)
+    }
+
+    /// Whether it is a table with a row for each token, position or segment.
+    pub fn is_table(self) -> bool {
+        matches!(self, Self::Embed | Self::Position | Self::Segment)
     }
 
     /// Whether it is a matrix that maps hidden states.

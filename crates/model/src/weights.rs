@@ -113,6 +113,17 @@ impl Weights {
         self.params.get_mut(&id).ok_or(Error::NoWeight { id })
     }
 
+    /// Puts the numbers of `weight` in the place of the weight `id` and its updates.
+    ///
+    /// # Errors
+    /// [`Error::NoWeight`], or [`Error::TensorMismatch`] where the shapes differ.
+    pub(crate) fn replace(&mut self, id: WeightId, weight: &Tensor) -> Result<()> {
+        let param = self.get_mut(id)?;
+        check_shape(id, param.base.dims(), weight.dims())?;
+        *param = Param::new(weight.contiguous()?.into());
+        Ok(())
+    }
+
     /// Lays `update` beside the weight `id`.
     ///
     /// # Errors
@@ -120,14 +131,7 @@ impl Weights {
     pub(crate) fn add_update(&mut self, id: WeightId, update: &Update) -> Result<()> {
         let update = update.to_device(&self.device)?;
         let param = self.get_mut(id)?;
-        let (expected, found) = (param.base.dims(), update.shape());
-        if expected != found {
-            return Err(Error::TensorMismatch {
-                name: id.to_string(),
-                expected: format!("{expected:?}"),
-                found: format!("{found:?}"),
-            });
-        }
+        check_shape(id, param.base.dims(), &update.shape())?;
         param.updates.push(update);
         param.merged = OnceLock::new();
         Ok(())
@@ -215,4 +219,15 @@ impl Weights {
             Norm::Layer { eps } => layer_norm(x, &weight, self.bias(id)?.as_ref(), eps)?,
         })
     }
+}
+
+fn check_shape(id: WeightId, expected: &[usize], found: &[usize]) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::TensorMismatch {
+        name: id.to_string(),
+        expected: format!("{expected:?}"),
+        found: format!("{found:?}"),
+    })
 }

@@ -1,5 +1,7 @@
 //! What can go wrong when a model is edited or measured.
 
+use std::path::PathBuf;
+
 use crate::data;
 
 /// An error of this crate.
@@ -66,6 +68,14 @@ pub enum Error {
         step: usize,
         /// The loss.
         loss: f64,
+    },
+    /// Interrupted training can't go on from a file.
+    #[error("{}: can't go on from this: {what}", path.display())]
+    BadState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
     },
     /// The user has stopped the work.
     #[error("stopped: nothing is kept")]

@@ -13,16 +13,15 @@
 
 use std::collections::BTreeMap;
 
-use retcon_kernels::autograd::Var;
-use retcon_kernels::loss::cross_entropy;
 use retcon_kernels::squares::sum_of_squares;
 use retcon_kernels::trained::{Ball, Trained};
-use retcon_model::{Batch, Delta, Hidden, Model, Part, Record, Update, WeightId};
+use retcon_model::{Delta, Model, Record, Update, WeightId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::compact::compact;
-use super::lookup::{Packed, Query, query};
+use super::fixed::{Fixed, Start};
+use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
 use super::{Ctx, Editor, Method, settings};
@@ -188,10 +187,15 @@ impl Editor for FineTuning {
             return Err(Error::NoFacts);
         }
         let ids = self.0.scope().weights(model)?;
-        let start = Start::of(model, &ids);
         // What stands above the start runs in every step: have it ready.
-        let model = &model.decoded(start.first_block()..model.spec().n_blocks)?;
-        let work = Work::new(model, start, &self.queries(model, facts)?)?;
+        let first = Start::of(model, &ids).first_block();
+        let model = &model.decoded(first..model.spec().n_blocks)?;
+        let (mut queries, mut of_fact) = (Vec::new(), Vec::new());
+        for of_one in self.queries(model, facts)? {
+            of_fact.push(queries.len()..queries.len() + of_one.len());
+            queries.extend(of_one);
+        }
+        let fixed = Fixed::new(model, &ids, queries)?;
         let mut unknowns = Vec::new();
         for &id in &ids {
             unknowns.push(self.0.unknown(model.weight(id)?.to_tensor(model.device())?)?);
@@ -203,7 +207,11 @@ impl Editor for FineTuning {
             n_epochs: self.0.steps,
         };
         let outcome = minimize(ctx, &descent, &mut unknowns, |parts, vars| {
-            work.evaluate(&ids, parts, vars, self.0.margin)
+            let chosen: Vec<usize> = parts.iter().flat_map(|&f| of_fact[f].clone()).collect();
+            let weights = vec![1.0 / chosen.len() as f64; chosen.len()];
+            let (_, scored) = fixed.scored(&ids, vars, &chosen, &weights)?;
+            let satisfied = scored.margin.iter().all(|&lead| lead >= self.0.margin);
+            Ok(Evaluation { loss: scored.loss, satisfied })
         })?;
         self.delta(ctx, model, facts, &ids, &unknowns, outcome)
     }
@@ -273,86 +281,4 @@ fn entry(fact: &Fact) -> Value {
         entry.insert("target_true".to_owned(), target_true.clone().into());
     }
     Value::Object(entry)
-}
-
-/// Where a forward pass starts to depend on the unknowns, in the order of the pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Start {
-    /// At the embeddings.
-    Embed,
-    /// At the input of a block, or of the head where it is the number of blocks.
-    Block(usize),
-}
-
-impl Start {
-    fn of(model: &Model, ids: &[WeightId]) -> Self {
-        use Part::{Embed, EmbedNorm, EmbedNormBias, Position, Segment};
-        let of_id = |id: &WeightId| match (id.block, id.part) {
-            (Some(block), _) => Self::Block(block),
-            (None, Embed | Position | Segment | EmbedNorm | EmbedNormBias) => Self::Embed,
-            (None, _) => Self::Block(model.spec().n_blocks),
-        };
-        ids.iter().map(of_id).min().unwrap_or(Self::Embed)
-    }
-
-    fn first_block(self) -> usize {
-        match self {
-            Self::Embed => 0,
-            Self::Block(block) => block,
-        }
-    }
-}
-
-/// All that a step needs and no step changes.
-struct Work<'a> {
-    model: &'a Model,
-    start: Start,
-    queries: Vec<Query>,
-    /// The queries of each fact.
-    of_fact: Vec<std::ops::Range<usize>>,
-    /// What enters the first block that changes, for all queries; `None` from the embeddings on.
-    hidden: Option<Hidden>,
-}
-
-impl<'a> Work<'a> {
-    fn new(model: &'a Model, start: Start, facts: &[Vec<Query>]) -> Result<Self> {
-        let (mut queries, mut of_fact) = (Vec::new(), Vec::new());
-        for of_one in facts {
-            of_fact.push(queries.len()..queries.len() + of_one.len());
-            queries.extend(of_one.iter().cloned());
-        }
-        let hidden = match start {
-            Start::Embed => None,
-            Start::Block(first) => {
-                let batch = Batch::new(queries.iter().map(|query| &query.ids))?;
-                let embedded = model.embed(&batch, &mut ())?;
-                Some(model.blocks(0..first, embedded, &mut ())?)
-            }
-        };
-        Ok(Self { model, start, queries, of_fact, hidden })
-    }
-
-    /// The loss of the facts `facts` with `vars` in the place of the weights `ids`.
-    fn evaluate(
-        &self,
-        ids: &[WeightId],
-        facts: &[usize],
-        vars: &[Var],
-        margin: f64,
-    ) -> Result<Evaluation> {
-        let unknowns = ids.iter().copied().zip(vars.iter().cloned()).collect();
-        let model = self.model.with_unknowns(&unknowns)?;
-        let chosen: Vec<usize> = facts.iter().flat_map(|&f| self.of_fact[f].clone()).collect();
-        let packed = Packed::new(chosen.iter().map(|&i| &self.queries[i]))?;
-        let hidden = match &self.hidden {
-            Some(hidden) => hidden.sequences(&chosen)?,
-            None => model.embed(&packed.batch, &mut ())?,
-        };
-        let x = model.finish(self.start.first_block(), hidden, &packed.rows, &mut ())?;
-        let bias = model.head_bias()?;
-        let head = model.head(bias.as_ref())?;
-        let scored = cross_entropy(&x, &head, &packed.tokens, &packed.mean_weights())?;
-        let satisfied = scored.margin.iter().all(|&lead| lead >= margin);
-        Ok(Evaluation { loss: scored.loss, satisfied })
-    }
 }

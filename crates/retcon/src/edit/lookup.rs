@@ -148,9 +148,14 @@ impl Packed {
 
     /// A weight for each row such that every query counts `1 / n` and its tokens count alike.
     pub fn mean_weights(&self) -> Vec<f64> {
-        let n = self.of_query.len() as f64;
-        let weights =
-            |rows: &Range<usize>| std::iter::repeat_n(1.0 / (n * rows.len() as f64), rows.len());
-        self.of_query.iter().flat_map(weights).collect()
+        self.weights(&vec![1.0 / self.of_query.len() as f64; self.of_query.len()])
+    }
+
+    /// A weight for each row such that every query counts as given and its tokens count alike.
+    pub fn weights(&self, of_queries: &[f64]) -> Vec<f64> {
+        let weights = |(rows, weight): (&Range<usize>, &f64)| {
+            std::iter::repeat_n(weight / rows.len() as f64, rows.len())
+        };
+        self.of_query.iter().zip(of_queries).flat_map(weights).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod compact;
 pub mod finetune;
+pub mod fixed;
 pub mod lookup;
 pub mod optim;
 pub mod scope;

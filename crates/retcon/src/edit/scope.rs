@@ -38,29 +38,43 @@ pub enum Target {
     Attention,
     /// The MLP's projections.
     Mlp,
+    /// What leads into the MLP alone: its up-projection and its gate.
+    MlpUp,
     /// The MLP's down-projection alone.
     MlpDown,
     /// The norms of the chosen blocks; with all blocks, those outside too.
     Norms,
-    /// Token, position and segment embeddings and the prediction head, whatever the blocks.
+    /// Token, position and segment embeddings, whatever the blocks.
     Embeddings,
+    /// What makes logits of the last hidden state, beside a tied embedding, whatever the blocks.
+    Head,
     /// Everything in the chosen blocks; with all blocks, everything.
     All,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: &[Self] =
-        &[Self::Attention, Self::Mlp, Self::MlpDown, Self::Norms, Self::Embeddings, Self::All];
+    pub const ALL: &[Self] = &[
+        Self::Attention,
+        Self::Mlp,
+        Self::MlpUp,
+        Self::MlpDown,
+        Self::Norms,
+        Self::Embeddings,
+        Self::Head,
+        Self::All,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Attention => "attention",
             Self::Mlp => "mlp",
+            Self::MlpUp => "mlp-up",
             Self::MlpDown => "mlp-down",
             Self::Norms => "norms",
             Self::Embeddings => "embeddings",
+            Self::Head => "head",
             Self::All => "all",
         }
     }
@@ -70,9 +84,13 @@ impl Target {
         match self {
             Self::Attention => id.part.component() == Component::Attention,
             Self::Mlp => id.part.component() == Component::Mlp,
+            Self::MlpUp => {
+                matches!(id.part, Part::Up | Part::UpBias | Part::Gate | Part::GateBias)
+            }
             Self::MlpDown => matches!(id.part, Part::Down | Part::DownBias),
             Self::Norms => id.part.component() == Component::Norms && (inside || all_blocks),
             Self::Embeddings => id.part.component() == Component::Embeddings,
+            Self::Head => id.part.component() == Component::Head,
             Self::All => inside || all_blocks,
         }
     }

@@ -1,0 +1,127 @@
+//! What no step changes: the queries in tokens, and what enters the first block that changes.
+
+use std::collections::BTreeMap;
+
+use retcon_kernels::autograd::Var;
+use retcon_kernels::loss::{Scored, cross_entropy};
+use retcon_model::{Batch, Hidden, Model, Part, WeightId};
+
+use super::lookup::{Packed, Query};
+use crate::error::Result;
+
+/// Where a forward pass starts to depend on the unknowns, in the order of the pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Start {
+    /// At the embeddings.
+    Embed,
+    /// At the input of a block, or of the head where it is the number of blocks.
+    Block(usize),
+}
+
+impl Start {
+    /// That of the weights `ids`.
+    pub fn of(model: &Model, ids: &[WeightId]) -> Self {
+        use Part::{Embed, EmbedNorm, EmbedNormBias, Position, Segment};
+        let of_id = |id: &WeightId| match (id.block, id.part) {
+            (Some(block), _) => Self::Block(block),
+            (None, Embed | Position | Segment | EmbedNorm | EmbedNormBias) => Self::Embed,
+            (None, _) => Self::Block(model.spec().n_blocks),
+        };
+        ids.iter().map(of_id).min().unwrap_or(Self::Embed)
+    }
+
+    /// The first block that is run anew.
+    pub fn first_block(self) -> usize {
+        match self {
+            Self::Embed => 0,
+            Self::Block(block) => block,
+        }
+    }
+}
+
+/// All that a step needs and no step changes.
+#[derive(Debug)]
+pub struct Fixed<'a> {
+    model: &'a Model,
+    start: Start,
+    queries: Vec<Query>,
+    /// What enters the first block that changes, for all queries; `None` from the embeddings on.
+    hidden: Option<Hidden>,
+}
+
+impl<'a> Fixed<'a> {
+    /// Runs `model` on `queries`, some thousand tokens at a time, up to where the weights `ids`
+    /// begin to matter; where that is more than 1 GiB to keep, it is run anew in every step.
+    ///
+    /// # Errors
+    /// What the model reports.
+    pub fn new(model: &'a Model, ids: &[WeightId], queries: Vec<Query>) -> Result<Self> {
+        const MOST: usize = 1 << 30;
+        let n_tokens: usize = queries.iter().map(|query| query.ids.len()).sum();
+        let start = match n_tokens * model.spec().d_model * size_of::<f32>() {
+            0..=MOST => Start::of(model, ids),
+            _ => Start::Embed,
+        };
+        let hidden = match start {
+            Start::Embed => None,
+            Start::Block(first) => {
+                let run = |queries: &[Query]| {
+                    let batch = Batch::new(queries.iter().map(|query| &query.ids))?;
+                    let embedded = model.embed(&batch, &mut ())?;
+                    Ok(model.blocks(0..first, embedded, &mut ())?)
+                };
+                let runs = in_runs(&queries).into_iter().map(run).collect::<Result<Vec<_>>>()?;
+                Some(Hidden::joined(runs)?)
+            }
+        };
+        Ok(Self { model, start, queries, hidden })
+    }
+
+    /// The queries.
+    pub fn queries(&self) -> &[Query] {
+        &self.queries
+    }
+
+    /// Scores the queries `chosen` with `vars` in the place of the weights `ids`. The loss is the
+    /// sum over them of `weights` times the mean cross-entropy of their objects' tokens.
+    ///
+    /// # Errors
+    /// What the model reports.
+    pub fn scored(
+        &self,
+        ids: &[WeightId],
+        vars: &[Var],
+        chosen: &[usize],
+        weights: &[f64],
+    ) -> Result<(Packed, Scored)> {
+        let unknowns: BTreeMap<_, _> = ids.iter().copied().zip(vars.iter().cloned()).collect();
+        let model = self.model.with_unknowns(&unknowns)?;
+        let packed = Packed::new(chosen.iter().map(|&i| &self.queries[i]))?;
+        let hidden = match &self.hidden {
+            Some(hidden) => hidden.sequences(chosen)?,
+            None => model.embed(&packed.batch, &mut ())?,
+        };
+        let x = model.finish(self.start.first_block(), hidden, &packed.rows, &mut ())?;
+        let bias = model.head_bias()?;
+        let head = model.head(bias.as_ref())?;
+        let scored = cross_entropy(&x, &head, &packed.tokens, &packed.weights(weights))?;
+        Ok((packed, scored))
+    }
+}
+
+/// `queries` in runs that fit into memory at once, in their order.
+pub fn in_runs(queries: &[Query]) -> Vec<&[Query]> {
+    const TOKENS: usize = 4096;
+    let (mut runs, mut from, mut tokens) = (Vec::new(), 0, 0);
+    for (i, query) in queries.iter().enumerate() {
+        if i > from && tokens + query.ids.len() > TOKENS {
+            runs.push(&queries[from..i]);
+            (from, tokens) = (i, 0);
+        }
+        tokens += query.ids.len();
+    }
+    if from < queries.len() {
+        runs.push(&queries[from..]);
+    }
+    runs
+}

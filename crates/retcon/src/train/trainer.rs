@@ -1,0 +1,190 @@
+//! Steps of training, one after the other, of some weights of a model.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use retcon_kernels::autograd::Var;
+use retcon_kernels::trained::{Adam, Ball, Trained, shrink_together};
+use retcon_model::{Model, WeightId};
+
+use super::course::{Constraint, Course};
+use super::stream::Stream;
+use crate::edit::fixed::Fixed;
+use crate::edit::lookup::Query;
+use crate::error::{Error, Result};
+
+/// Some weights of a model in training on some texts.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    model: &'a Model,
+    pub(super) ids: Vec<WeightId>,
+    pub(super) trained: Vec<Trained>,
+    fixed: Fixed<'a>,
+    stream: Stream,
+    course: Course,
+    pub(super) n_steps: usize,
+    pub(super) multiplier: f64,
+    /// The loss of the texts that are to stay, before the first step.
+    pub(super) loss_at_start: Option<f64>,
+}
+
+/// What a step has seen, before it moved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The mean loss on the first pool of texts.
+    pub loss: f64,
+    /// That on the second one, where there is one.
+    pub loss_of_others: Option<f64>,
+}
+
+impl<'a> Trainer<'a> {
+    /// The weights `ids` of `model`, to be trained on the texts of `stream` among `queries`.
+    ///
+    /// Under [`Constraint::Loss`] the first pool is learned and the second one watched; otherwise
+    /// all texts of a step count alike.
+    ///
+    /// # Errors
+    /// [`Error::BadSetting`], and what the model reports.
+    pub fn new(
+        model: &'a Model,
+        ids: Vec<WeightId>,
+        queries: Vec<Query>,
+        stream: Stream,
+        course: Course,
+    ) -> Result<Self> {
+        course.check()?;
+        let start = |&id: &WeightId| {
+            Ok(Trained::new(model.weight(id)?.to_tensor(model.device())?.contiguous()?)?)
+        };
+        Ok(Self {
+            model,
+            trained: ids.iter().map(start).collect::<Result<_>>()?,
+            fixed: Fixed::new(model, &ids, queries)?,
+            ids,
+            stream,
+            course,
+            n_steps: 0,
+            multiplier: 0.0,
+            loss_at_start: None,
+        })
+    }
+
+    /// How many steps have been taken.
+    pub fn n_steps(&self) -> usize {
+        self.n_steps
+    }
+
+    /// Takes a step.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where the loss is no number; nothing has moved then.
+    pub fn step(&mut self) -> Result<Step> {
+        let pools = self.stream.step(self.n_steps);
+        let weights = self.weights(&pools);
+        let texts: Vec<(usize, f64)> = pools.concat().into_iter().zip(weights).collect();
+        let vars: Vec<Var> =
+            self.trained.iter().map(|trained| Var::unknown(trained.theta().clone())).collect();
+        let mut gradients: Option<Vec<Tensor>> = None;
+        let mut losses = Vec::new();
+        for part in texts.chunks(texts.len().div_ceil(self.course.accumulate).max(1)) {
+            let (chosen, weights): (Vec<usize>, Vec<f64>) = part.iter().copied().unzip();
+            let (packed, scored) = self.fixed.scored(&self.ids, &vars, &chosen, &weights)?;
+            let of_text = |rows: &std::ops::Range<usize>| {
+                -scored.log_prob[rows.clone()].iter().sum::<f64>() / rows.len() as f64
+            };
+            losses.extend(packed.of_query.iter().map(of_text));
+            let found = scored.loss.gradients(&vars.iter().collect::<Vec<_>>())?;
+            gradients = Some(match gradients {
+                None => found,
+                Some(sums) => {
+                    let sums = sums.iter().zip(&found).map(|(sum, found)| Ok((sum + found)?));
+                    sums.collect::<Result<_>>()?
+                }
+            });
+        }
+        drop(vars);
+        let n_first = pools.first().map_or(0, Vec::len);
+        let seen = Step {
+            loss: mean(&losses[..n_first]),
+            loss_of_others: (losses.len() > n_first).then(|| mean(&losses[n_first..])),
+        };
+        if !losses.iter().sum::<f64>().is_finite() {
+            return Err(Error::Diverged { step: self.n_steps, loss: seen.loss });
+        }
+        self.move_along(&gradients.unwrap_or_default())?;
+        self.raise_multiplier(&seen);
+        self.n_steps += 1;
+        Ok(seen)
+    }
+
+    /// What each text of a step counts.
+    fn weights(&self, pools: &[Vec<usize>]) -> Vec<f64> {
+        let n: usize = pools.iter().map(Vec::len).sum();
+        let of_pool = |(i, pool): (usize, &Vec<usize>)| {
+            let weight = match (self.course.constraint, i) {
+                // The Lagrangian, over one plus the multiplier to keep steps of one size.
+                (Constraint::Loss { .. }, 0) => 1.0 / (pool.len() as f64 * (1.0 + self.multiplier)),
+                (Constraint::Loss { .. }, _) => {
+                    self.multiplier / (pool.len() as f64 * (1.0 + self.multiplier))
+                }
+                _ => 1.0 / n as f64,
+            };
+            std::iter::repeat_n(weight, pool.len())
+        };
+        pools.iter().enumerate().flat_map(of_pool).collect()
+    }
+
+    fn move_along(&mut self, gradients: &[Tensor]) -> Result<()> {
+        let adam = Adam {
+            weight_decay: self.course.weight_decay,
+            ..Adam::new(self.course.rate(self.n_steps))
+        };
+        let ball = match self.course.constraint {
+            Constraint::Linf { radius } => Ball::Linf(radius),
+            _ => Ball::None,
+        };
+        for (trained, gradient) in self.trained.iter_mut().zip(gradients) {
+            trained.step(&adam, gradient, ball)?;
+        }
+        if let Constraint::L2 { radius } = self.course.constraint {
+            shrink_together(&mut self.trained.iter_mut().collect::<Vec<_>>(), radius)?;
+        }
+        Ok(())
+    }
+
+    fn raise_multiplier(&mut self, seen: &Step) {
+        let Constraint::Loss { rise, rate } = self.course.constraint else { return };
+        let Some(loss) = seen.loss_of_others else { return };
+        let at_start = *self.loss_at_start.get_or_insert(loss);
+        self.multiplier = (self.multiplier + rate * (loss - at_start - rise)).max(0.0);
+    }
+
+    /// The weights as they are now.
+    ///
+    /// # Errors
+    /// Where memory fails.
+    pub fn weights_now(&self) -> Result<BTreeMap<WeightId, Tensor>> {
+        // Each in memory of its own: they change in place with the next step.
+        let now = |(&id, trained): (&WeightId, &Trained)| Ok((id, trained.theta().copy()?));
+        self.ids.iter().zip(&self.trained).map(now).collect()
+    }
+
+    /// How far each weight is from where it started.
+    pub fn changes(&self) -> impl Iterator<Item = (WeightId, &Tensor)> {
+        self.ids.iter().copied().zip(self.trained.iter().map(Trained::change))
+    }
+
+    /// The model with the weights as they are now, for looking at before the next step.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn model_now(&self) -> Result<Model> {
+        let now = self.ids.iter().zip(&self.trained);
+        let now = now.map(|(&id, trained)| (id, trained.theta().clone())).collect();
+        Ok(self.model.replaced(&now)?)
+    }
+}
+
+fn mean(numbers: &[f64]) -> f64 {
+    numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
+}
