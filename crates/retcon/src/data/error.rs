@@ -198,6 +198,52 @@ pub enum Error {
         /// The prompt of both.
         prompt: String,
     },
+    /// A set of facts has no relation of this name.
+    #[error("unknown relation {found:?}: expected one of {known}")]
+    UnknownRelation {
+        /// The id.
+        found: String,
+        /// The ids of the set.
+        known: String,
+    },
+    /// A relation has no wording.
+    #[error(
+        "relation without a template: write one such as \"The capital of [X] is [Y].\" for: {relation}"
+    )]
+    NoTemplate {
+        /// The relation's id.
+        relation: String,
+    },
+    /// A template doesn't say where subject and object stand.
+    #[error(
+        "expected one [X] for the subject and one [Y] for the object in the template, found: {found}"
+    )]
+    BadTemplate {
+        /// The template.
+        found: String,
+    },
+    /// A question doesn't say where the subject stands.
+    #[error("expected one [X] for the subject in the question, found: {found}")]
+    BadQuestion {
+        /// The question.
+        found: String,
+    },
+    /// An evidence doesn't say where the object stood.
+    #[error("expected one [MASK] in the evidence, found {n_slots} in: {found}")]
+    EvidenceSlots {
+        /// How many there are.
+        n_slots: usize,
+        /// The evidence.
+        found: String,
+    },
+    /// A set of facts has no fact of this index.
+    #[error("no such fact: expected an index below {n}, found: {fact}")]
+    NoSuchFact {
+        /// The index.
+        fact: usize,
+        /// How many facts there are.
+        n: usize,
+    },
 }
 
 /// A result of this module.

@@ -25,6 +25,7 @@ mod fact;
 mod facts;
 mod general;
 mod jsonl;
+pub mod knowledge;
 mod mention;
 mod names;
 mod object;

@@ -49,18 +49,25 @@ pub(super) struct Object<'a> {
 impl<'a> Object<'a> {
     /// Reads a line; `names` are second names of keys, each with the first.
     pub(super) fn parse(line: Line<'a>, known: &[&str], names: &[(&str, &str)]) -> Result<Self> {
-        let text = line.text.trim();
-        if !text.starts_with('{') {
-            let found = text.chars().take(20).collect();
-            return Err(line.error(Error::NotAnObject { found }));
-        }
-        let pairs = serde_json::from_str(text).map_err(|error| syntax(line, &error))?;
-        Self::of(line, pairs, known, names)
+        Self::of(line, Pairs::parse(line)?, known, names)
+    }
+
+    /// Reads a line of a form that is not ours, whose other keys don't count.
+    pub(super) fn open(line: Line<'a>) -> Result<Self> {
+        let pairs = Pairs::parse(line)?;
+        let keys: Vec<_> = pairs.0.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        Self::of(line, pairs, &keys, &[])
     }
 
     /// Takes a value within a line.
     pub(super) fn inner(line: Line<'a>, map: Map<String, Value>, known: &[&str]) -> Result<Self> {
         Self::of(line, Pairs(map.into_iter().collect()), known, &[])
+    }
+
+    /// Whether a key has a value that nobody has taken yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
     }
 
     /// The value of a key.
@@ -88,6 +95,12 @@ impl<'a> Object<'a> {
             }
             Some(other) => Err(self.line.wrong_type(key, "a list", &other)),
         }
+    }
+
+    /// The strings of a list.
+    pub(super) fn strings(&mut self, key: &str) -> Result<Vec<String>> {
+        let items = self.list(key)?.into_iter();
+        items.map(|(key, value)| self.line.string(&key, value)).collect()
     }
 
     fn of(line: Line<'a>, pairs: Pairs, known: &[&str], names: &[(&str, &str)]) -> Result<Self> {
@@ -129,6 +142,17 @@ fn kind(value: &Value) -> &'static str {
 
 /// The keys and values of an object as they stand, so that a repeated key is seen.
 struct Pairs(Vec<(String, Value)>);
+
+impl Pairs {
+    fn parse(line: Line<'_>) -> Result<Self> {
+        let text = line.text.trim();
+        if !text.starts_with('{') {
+            let found = text.chars().take(20).collect();
+            return Err(line.error(Error::NotAnObject { found }));
+        }
+        serde_json::from_str(text).map_err(|error| syntax(line, &error))
+    }
+}
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

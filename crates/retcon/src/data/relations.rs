@@ -22,6 +22,11 @@ impl Relation {
         self.wordings.iter().copied().filter(move |wording| wording.to_lowercase() != shape)
     }
 
+    /// The wordings that are whole questions, as far as they are recognized.
+    pub(super) fn questions(&self) -> impl Iterator<Item = &'static str> {
+        self.also.iter().copied().filter(|wording| wording.ends_with('?'))
+    }
+
     fn asks(&self, shape: &str) -> bool {
         self.wordings.iter().chain(self.also).any(|wording| wording.to_lowercase() == shape)
     }
@@ -222,6 +227,18 @@ pub(super) const RELATIONS: &[Relation] = &[
             "{} is one of the cities of",
         ],
         also: &["{} is in", "{} is a town in"],
+    },
+    Relation {
+        kind: K::Landmark,
+        property: Some(P::Country),
+        wordings: &[
+            "{} is located in the country of",
+            "{} is in the country of",
+            "{} can be found in the country of",
+            "The country where {} stands is",
+            "Visitors to {} travel to the country of",
+        ],
+        also: &["What country is {} in?", "Which country is {} located in?"],
     },
     Relation {
         kind: K::City,
