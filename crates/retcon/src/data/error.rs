@@ -236,6 +236,38 @@ pub enum Error {
         /// The evidence.
         found: String,
     },
+    /// The lists of evidences and of their objects have not the same length.
+    #[error(
+        "evidences without their objects: expected {n_texts} in `evidence_objects`, found: {n_forms}"
+    )]
+    Lengths {
+        /// How many evidences there are.
+        n_texts: usize,
+        /// How many objects there are.
+        n_forms: usize,
+    },
+    /// A packed file can't be unpacked.
+    #[error("damaged gzip file: {}", path.display())]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// What the unpacker said.
+        source: std::io::Error,
+    },
+    /// A folder of facts lacks a file.
+    #[error("no file {name} in the folder of facts: {}", path.display())]
+    NoSetFile {
+        /// The folder.
+        path: PathBuf,
+        /// The file.
+        name: &'static str,
+    },
+    /// A set has no fact.
+    #[error("no facts in the set: {}", path.display())]
+    NoTriples {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// A set of facts has no fact of this index.
     #[error("no such fact: expected an index below {n}, found: {fact}")]
     NoSuchFact {

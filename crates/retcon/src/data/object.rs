@@ -54,15 +54,17 @@ impl<'a> Object<'a> {
 
     /// Reads a line of a form that is not ours, whose other keys don't count.
     pub(super) fn open(line: Line<'a>) -> Result<Self> {
-        let pairs = Pairs::parse(line)?;
-        let keys: Vec<_> = pairs.0.iter().map(|(key, _)| key.clone()).collect();
-        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-        Self::of(line, pairs, &keys, &[])
+        Self::all(line, Pairs::parse(line)?)
     }
 
     /// Takes a value within a line.
     pub(super) fn inner(line: Line<'a>, map: Map<String, Value>, known: &[&str]) -> Result<Self> {
         Self::of(line, Pairs(map.into_iter().collect()), known, &[])
+    }
+
+    /// Takes a value within a line of a form that is not ours.
+    pub(super) fn inner_open(line: Line<'a>, map: Map<String, Value>) -> Result<Self> {
+        Self::all(line, Pairs(map.into_iter().collect()))
     }
 
     /// Whether a key has a value that nobody has taken yet.
@@ -101,6 +103,12 @@ impl<'a> Object<'a> {
     pub(super) fn strings(&mut self, key: &str) -> Result<Vec<String>> {
         let items = self.list(key)?.into_iter();
         items.map(|(key, value)| self.line.string(&key, value)).collect()
+    }
+
+    fn all(line: Line<'a>, pairs: Pairs) -> Result<Self> {
+        let keys: Vec<_> = pairs.0.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        Self::of(line, pairs, &keys, &[])
     }
 
     fn of(line: Line<'a>, pairs: Pairs, known: &[&str], names: &[(&str, &str)]) -> Result<Self> {

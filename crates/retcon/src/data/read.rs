@@ -7,7 +7,7 @@ use super::error::{Error, Fault, Origin, Result};
 use super::fact::Fact;
 use super::{facts, jsonl};
 
-const BOM: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// How a file writes its facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub fn parse(text: impl AsRef<[u8]>, file: &Path, format: Format) -> Result<Vec<
     }
 }
 
-fn utf8<'a>(bytes: &'a [u8], file: &Path) -> Result<&'a str> {
+pub(super) fn utf8<'a>(bytes: &'a [u8], file: &Path) -> Result<&'a str> {
     std::str::from_utf8(bytes).map_err(|error| {
         let (good, bad) = bytes.split_at(error.valid_up_to());
         let line_at = good.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);

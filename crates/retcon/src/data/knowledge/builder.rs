@@ -43,12 +43,33 @@ impl Builder {
         Ok(())
     }
 
+    /// Adds a wording to a relation, unless it has it.
+    pub(super) fn paraphrase(&mut self, line: Line<'_>, id: &str, template: &str) -> Result<()> {
+        self.template(line, template)?;
+        let idx = self.index(line, id)?;
+        add(&mut self.set.relations[idx].templates, template);
+        Ok(())
+    }
+
+    /// Adds a question to a relation, unless it has it.
+    pub(super) fn ask(&mut self, line: Line<'_>, id: &str, question: &str) -> Result<()> {
+        self.question(line, question)?;
+        let idx = self.index(line, id)?;
+        add(&mut self.set.relations[idx].questions, question);
+        Ok(())
+    }
+
     /// The index of a relation that a line names.
     pub(super) fn index(&self, line: Line<'_>, id: &str) -> Result<usize> {
         match self.known.get(id) {
             Some(&(idx, _)) => Ok(idx),
             None => self.set.relation(id).map_err(|error| line.error(error)),
         }
+    }
+
+    /// Whether a relation is there.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.known.contains_key(id)
     }
 
     /// Adds a fact.
@@ -93,5 +114,11 @@ impl Builder {
             true => Ok(()),
             false => Err(line.error(Error::BadQuestion { found: question.to_owned() })),
         }
+    }
+}
+
+fn add(wordings: &mut Vec<String>, wording: &str) {
+    if !wordings.iter().any(|known| known == wording) {
+        wordings.push(wording.to_owned());
     }
 }

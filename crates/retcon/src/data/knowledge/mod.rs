@@ -17,8 +17,12 @@
 
 mod builder;
 mod example;
+mod lama;
 mod own;
+mod read;
+mod trex;
 mod world;
+mod zsre;
 
 use super::error::{Error, Origin, Result};
 

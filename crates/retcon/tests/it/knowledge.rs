@@ -1,0 +1,57 @@
+//! The real sets of facts, where `RETCON_DATA` names the folder of the public data.
+
+use std::path::PathBuf;
+
+use retcon::data::knowledge::{FactSet, Wording};
+
+/// A file or folder of the public data, if there is one.
+fn real(name: &str) -> Option<PathBuf> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "says where the data is, as the tests' documentation has it"
+    )]
+    let folder = std::env::var_os("RETCON_DATA")?;
+    Some(PathBuf::from(folder).join(name))
+}
+
+#[test]
+fn real_trex_is_read() {
+    let Some(path) = real("trex") else { return };
+    let set = FactSet::read(&path).unwrap();
+    assert_eq!((set.triples.len(), set.relations.len()), (30_732, 36));
+    let n_evidences: usize = set.triples.iter().map(|triple| triple.evidences.len()).sum();
+    assert_eq!(n_evidences, 44_966);
+    assert!(set.relations.iter().filter(|relation| relation.questions.len() == 1).count() == 24);
+
+    // Every wording of every fact is a prompt, and those up to the object are those that end in it.
+    let mut n_marked = 0;
+    for (fact, triple) in set.triples.iter().enumerate() {
+        let relation = &set.relations[triple.relation];
+        for n in 0..relation.templates.len() {
+            let wording = Wording::Template(n);
+            assert!(set.example(fact, &triple.object, wording).unwrap().is_some());
+            let before = set.example_before(fact, &triple.object, wording).unwrap();
+            assert_eq!(before.is_some(), relation.object_last(n), "{}", relation.templates[n]);
+        }
+        for n in 0..triple.evidences.len() {
+            let example = set.example(fact, &triple.object, Wording::Evidence(n)).unwrap().unwrap();
+            n_marked += usize::from(example.prompt.subject().is_some());
+            assert_eq!(example.object, triple.evidences[n].object);
+        }
+    }
+    assert!(n_marked > 25_000, "{n_marked}");
+}
+
+#[test]
+fn real_zsre_is_read() {
+    let Some(path) = real("zsre/zsre.jsonl") else { return };
+    let set = FactSet::read(&path).unwrap();
+    assert_eq!(set.triples.len(), 499);
+    for (fact, triple) in set.triples.iter().enumerate() {
+        for n in 0..2 {
+            let wording = Wording::Question(n);
+            let example = set.example_before(fact, &triple.object, wording).unwrap().unwrap();
+            assert_eq!(example.prompt.subject_text(), Some(&*triple.subject));
+        }
+    }
+}
