@@ -276,6 +276,38 @@ pub enum Error {
         /// How many facts there are.
         n: usize,
     },
+    /// More facts are to be chosen than a set has.
+    #[error("more facts to modify than there are: expected at most {n_facts}, found: {n}")]
+    TooMany {
+        /// How many are to be chosen.
+        n: usize,
+        /// How many there are.
+        n_facts: usize,
+    },
+    /// All objects of a relation are true of a subject.
+    #[error(
+        "no other object to draw in the relation {relation:?} for {subject:?}: leave the fact out, or give it an object"
+    )]
+    NoOtherObject {
+        /// The relation's id.
+        relation: String,
+        /// The subject.
+        subject: String,
+    },
+    /// A line that names a fact has no tab.
+    #[error("no tab: write the subject, a tab and the relation's id, found: {found}")]
+    NoTab {
+        /// The line.
+        found: String,
+    },
+    /// A set lacks a fact that a file names.
+    #[error("no such fact: {relation:?} of {subject:?}")]
+    UnknownFact {
+        /// The subject.
+        subject: String,
+        /// The relation's id.
+        relation: String,
+    },
 }
 
 /// A result of this module.

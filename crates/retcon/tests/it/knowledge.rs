@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use retcon::data::knowledge::{FactSet, Wording};
+use retcon::data::knowledge::{Choice, FactSet, Modified, Wording};
 
 /// A file or folder of the public data, if there is one.
 fn real(name: &str) -> Option<PathBuf> {
@@ -17,12 +17,15 @@ fn real(name: &str) -> Option<PathBuf> {
 #[test]
 fn real_trex_is_read() {
     let Some(path) = real("trex") else { return };
-    let set = FactSet::read(&path).unwrap();
+    let mut set = FactSet::read(&path).unwrap();
     assert_eq!((set.triples.len(), set.relations.len()), (30_732, 36));
     let n_evidences: usize = set.triples.iter().map(|triple| triple.evidences.len()).sum();
     assert_eq!(n_evidences, 44_966);
     assert!(set.relations.iter().filter(|relation| relation.questions.len() == 1).count() == 24);
 
+    set.unique_subjects();
+    // As a script of a few lines counts them.
+    assert_eq!(set.triples.len(), 24_281);
     // Every wording of every fact is a prompt, and those up to the object are those that end in it.
     let mut n_marked = 0;
     for (fact, triple) in set.triples.iter().enumerate() {
@@ -39,7 +42,13 @@ fn real_trex_is_read() {
             assert_eq!(example.object, triple.evidences[n].object);
         }
     }
-    assert!(n_marked > 25_000, "{n_marked}");
+    assert!(n_marked > 20_000, "{n_marked}");
+
+    let chosen = set.choose(&Choice::Count(2_000), 0).unwrap();
+    let modified = set.modify(&chosen, 0).unwrap();
+    for Modified { fact, object } in &modified {
+        assert!(!set.triples[*fact].is_true(object));
+    }
 }
 
 #[test]

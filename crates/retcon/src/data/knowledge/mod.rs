@@ -16,7 +16,9 @@
 //! ```
 
 mod builder;
+mod choice;
 mod example;
+mod keep;
 mod lama;
 mod own;
 mod read;
@@ -26,6 +28,7 @@ mod zsre;
 
 use super::error::{Error, Origin, Result};
 
+pub use choice::{Choice, Modified};
 pub use example::{Example, Wording};
 
 /// What stands for the subject in a template or question.
