@@ -49,6 +49,10 @@ fn real_trex_is_read() {
     for Modified { fact, object } in &modified {
         assert!(!set.triples[*fact].is_true(object));
     }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("modified.jsonl");
+    std::fs::write(&path, set.modified_to_jsonl(&modified).unwrap()).unwrap();
+    assert_eq!(set.read_modified(&path).unwrap(), modified);
 }
 
 #[test]
@@ -56,11 +60,12 @@ fn real_zsre_is_read() {
     let Some(path) = real("zsre/zsre.jsonl") else { return };
     let set = FactSet::read(&path).unwrap();
     assert_eq!(set.triples.len(), 499);
-    for (fact, triple) in set.triples.iter().enumerate() {
+    let modified = set.read_modified(&path).unwrap();
+    assert_eq!(modified.len(), 499);
+    for Modified { fact, object } in &modified {
         for n in 0..2 {
-            let wording = Wording::Question(n);
-            let example = set.example_before(fact, &triple.object, wording).unwrap().unwrap();
-            assert_eq!(example.prompt.subject_text(), Some(&*triple.subject));
+            let example = set.example_before(*fact, object, Wording::Question(n)).unwrap().unwrap();
+            assert_eq!(example.prompt.subject_text(), Some(&*set.triples[*fact].subject));
         }
     }
 }

@@ -20,6 +20,7 @@ mod choice;
 mod example;
 mod keep;
 mod lama;
+mod modified;
 mod own;
 mod read;
 mod trex;

@@ -12,12 +12,24 @@ pub(super) struct Case {
     pub(super) subject: String,
     questions: Vec<String>,
     answers: Vec<String>,
+    /// The answer that an edit is to give.
+    alt: Option<String>,
 }
 
 impl Case {
     /// Its relation's id: the question, and the other words for it where there are any.
     pub(super) fn relation(&self) -> String {
         self.questions.join(" / ")
+    }
+
+    /// The first of its true answers.
+    pub(super) fn answer(&self) -> &str {
+        self.answers.first().map_or("", String::as_str)
+    }
+
+    /// The answer that an edit is to give, which a file of modifications must have.
+    pub(super) fn target(&self, line: Line<'_>) -> Result<&str> {
+        self.alt.as_deref().ok_or_else(|| line.error(Error::MissingKey { key: "alt" }))
     }
 
     /// Reads a case.
@@ -36,7 +48,7 @@ impl Case {
         if answers.is_empty() {
             return Err(line.error(Error::MissingKey { key: "answers" }));
         }
-        Ok(Case { subject, questions, answers })
+        Ok(Case { subject, questions, answers, alt: object.string("alt")? })
     }
 }
 
