@@ -83,6 +83,10 @@ pub(crate) enum Command {
     Ask(Ask),
     /// Change what a model says, and write the change to a delta file
     Edit(Box<Edit>),
+    /// Let a model memorize a set of facts
+    Train(Box<Train>),
+    /// Carry out an experiment: memorize facts, modify some, measure, draw
+    Experiment(Experiment),
     /// Put deltas on a model's stack, so that they are used with it
     Apply(Apply),
     /// Take deltas off a model's stack
@@ -192,6 +196,66 @@ pub(crate) struct Aliases {
     /// The learning rate
     #[arg(long, help_heading = SHORT, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) lr: Option<String>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Train {
+    /// The model
+    pub(crate) model: String,
+    /// The facts: `world`, our own, or a file or folder of facts
+    #[arg(long, default_value = "world", value_name = "SOURCE")]
+    pub(crate) facts: String,
+    /// Train on these: templates, evidences, questions
+    #[arg(long, default_value = "templates")]
+    pub(crate) texts: String,
+    /// At most so many facts, drawn
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<usize>,
+    /// Start from weights drawn at random
+    #[arg(long)]
+    pub(crate) random: bool,
+    /// Blocks that are trained: all, 3, 4-7, -1
+    #[arg(long, default_value = "all", allow_hyphen_values = true)]
+    pub(crate) blocks: String,
+    /// What of them: attention, mlp, mlp-up, mlp-down, norms, embeddings, head, all
+    #[arg(long, default_value = "all", value_name = "A,B", value_delimiter = ',')]
+    pub(crate) components: Vec<String>,
+    /// How: steps, batch, accumulate, learning_rate, warmup, decay, weight_decay; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Of everything random
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The trained model: a checkpoint of the same kind, or a delta where it ends in .safetensors
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Experiment {
+    /// The plan, a .toml file
+    pub(crate) plan: PathBuf,
+    /// The model
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Minutes on a laptop, or hours
+    #[arg(long, value_enum, default_value_t = ScaleName::Small)]
+    pub(crate) scale: ScaleName,
+    /// The facts, in place of the plan's
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) facts: Option<String>,
+    /// The folder of results; what is in it already is not done again
+    #[arg(long, short, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+}
+
+/// A scale, by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ScaleName {
+    /// Minutes on a laptop
+    Small,
+    /// Hours, or a GPU
+    Full,
 }
 
 #[derive(Debug, Group)]

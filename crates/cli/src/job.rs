@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap_complete::Shell as CompletionShell;
 use retcon::data::{self, Fact, Format};
+use retcon::edit::scope::Scope;
+use retcon::experiment::{Facts, Plan, Scale};
 use retcon::model::generate::Sampling;
+use retcon::train::Course;
 use retcon::{Editor, Method};
 use serde_json::{Map, Value};
 
@@ -19,6 +22,8 @@ pub(crate) enum Job {
     Demo(Demo),
     Ask(Ask),
     Edit(Edit),
+    Train(Train),
+    Experiment(Experiment),
     Apply(Apply),
     Undo(Undo),
     Stack(Stack),
@@ -60,6 +65,24 @@ pub(crate) struct Edit {
     pub(crate) deltas: Vec<PathBuf>,
     pub(crate) out: PathBuf,
     pub(crate) keep_failed: bool,
+}
+
+/// Trains a model.
+pub(crate) struct Train {
+    pub(crate) model: ModelRef,
+    pub(crate) facts: Facts,
+    pub(crate) random: bool,
+    pub(crate) scope: Scope,
+    pub(crate) course: Course,
+    pub(crate) seed: u64,
+    pub(crate) out: PathBuf,
+}
+
+/// Carries out a plan.
+pub(crate) struct Experiment {
+    pub(crate) plan: Plan,
+    pub(crate) model: ModelRef,
+    pub(crate) out: PathBuf,
 }
 
 /// Puts deltas on a stack.
@@ -111,6 +134,8 @@ impl Job {
             Command::Demo(args) => Self::Demo(demo(args)?),
             Command::Ask(args) => Self::Ask(ask(args)?),
             Command::Edit(args) => Self::Edit(edit(*args)?),
+            Command::Train(args) => Self::Train(train(*args)?),
+            Command::Experiment(args) => Self::Experiment(experiment(args)?),
             Command::Apply(args) => Self::Apply(apply(args)?),
             Command::Undo(args) => Self::Undo(undo(args)?),
             Command::Stack(args) => {
@@ -172,6 +197,49 @@ fn edit(args: args::Edit) -> Result<Edit> {
         out: args.out,
         keep_failed: args.keep_failed,
     })
+}
+
+fn train(args: args::Train) -> Result<Train> {
+    if args.out.symlink_metadata().is_ok() {
+        let what = format!("{} exists already", args.out.display());
+        bail!(advised(what, "choose another --out, or remove what is there"));
+    }
+    has_folder(&args.out)?;
+    let mut course = serde_json::to_value(Course::default())?;
+    for pair in &args.set {
+        let (key, text) = pair
+            .split_once('=')
+            .ok_or_else(|| usage(format!("--set: expected KEY=VALUE, found: {pair}")))?;
+        course[key.trim()] = typed(text, &course[key.trim()]);
+    }
+    let course: Course =
+        serde_json::from_value(course).map_err(|error| usage(format!("--set: {error}")))?;
+    course.check()?;
+    let texts = serde_json::from_value(Value::from(args.texts))
+        .map_err(|error| usage(format!("--texts: {error}")))?;
+    let components = args.components.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+    Ok(Train {
+        model: ModelRef::parse(&args.model)?,
+        facts: Facts { count: args.count, texts, ..Facts::of(args.facts) },
+        random: args.random,
+        scope: Scope { blocks: args.blocks.parse()?, components },
+        course,
+        seed: args.seed,
+        out: args.out,
+    })
+}
+
+fn experiment(args: args::Experiment) -> Result<Experiment> {
+    let scale = match args.scale {
+        args::ScaleName::Small => Scale::Small,
+        args::ScaleName::Full => Scale::Full,
+    };
+    let mut plan = Plan::read(&args.plan, scale)?;
+    if let Some(facts) = args.facts {
+        plan.facts.source = facts;
+    }
+    has_folder(&args.out)?;
+    Ok(Experiment { plan, model: ModelRef::parse(&args.model)?, out: args.out })
 }
 
 fn apply(args: args::Apply) -> Result<Apply> {

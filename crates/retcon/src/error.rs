@@ -77,6 +77,48 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// An experiment's plan makes no sense.
+    #[error("{}: {what}", path.display())]
+    BadPlan {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A folder holds the results of another plan, or of another model.
+    #[error(
+        "{} holds the results of another experiment (see plan.json in it): \
+         give another folder, or remove it",
+        folder.display()
+    )]
+    OtherExperiment {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A picture can't be drawn.
+    #[error("can't draw a picture: {what}")]
+    NoPicture {
+        /// Why.
+        what: String,
+    },
+    /// A record of an experiment can't be read.
+    #[error("{}, line {line}: {what}", path.display())]
+    BadRecord {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A folder of results can't be used.
+    #[error("{}: {what}", path.display())]
+    BadFolder {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The user has stopped the work.
     #[error("stopped: nothing is kept")]
     Canceled,

@@ -9,6 +9,7 @@ pub mod data;
 pub mod edit;
 pub mod error;
 pub mod eval;
+pub mod experiment;
 pub mod train;
 
 pub use edit::{Ctx, Editor, METHODS, Method, Progress};

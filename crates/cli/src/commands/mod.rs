@@ -5,10 +5,12 @@ pub(crate) mod ask;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod edit;
+pub(crate) mod experiment;
 pub(crate) mod inspect;
 pub(crate) mod merge;
 pub(crate) mod methods;
 pub(crate) mod stack;
+pub(crate) mod train;
 pub(crate) mod undo;
 
 use retcon::Delta;

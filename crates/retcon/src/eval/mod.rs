@@ -2,6 +2,7 @@
 //!
 //! Models with and without a delta are alive together, so nothing is measured twice or saved.
 
+pub mod accuracy;
 pub mod belief;
 pub mod drift;
 pub mod questions;

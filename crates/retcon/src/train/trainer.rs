@@ -1,6 +1,7 @@
 //! Steps of training, one after the other, of some weights of a model.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use candle_core::Tensor;
 use retcon_kernels::autograd::Var;
@@ -9,6 +10,7 @@ use retcon_model::{Model, WeightId};
 
 use super::course::{Constraint, Course};
 use super::stream::Stream;
+use crate::edit::Ctx;
 use crate::edit::fixed::Fixed;
 use crate::edit::lookup::Query;
 use crate::error::{Error, Result};
@@ -72,6 +74,31 @@ impl<'a> Trainer<'a> {
     /// How many steps have been taken.
     pub fn n_steps(&self) -> usize {
         self.n_steps
+    }
+
+    /// Takes the steps that are left, and keeps the state at `save`, a file and what is being
+    /// trained (see [`Trainer::save`]), from where it also goes on.
+    ///
+    /// # Errors
+    /// [`Error::Canceled`], and as [`Trainer::step`] and [`Trainer::resume`].
+    pub fn finish(&mut self, ctx: &Ctx<'_>, save: Option<(&Path, &str)>) -> Result<()> {
+        /// Between savings, which take as long as some steps.
+        const STEPS: usize = 100;
+        if let Some((path, run)) = save.filter(|(path, _)| path.exists()) {
+            self.resume(path, run)?;
+        }
+        while self.n_steps < self.course.steps {
+            let step = self.step()?;
+            let (done, total) = (self.n_steps, self.course.steps);
+            let told = ctx.report("training", done, total, Some(step.loss));
+            if let Some((path, run)) = save
+                && (done.is_multiple_of(STEPS) || done == total || told.is_err())
+            {
+                self.save(path, run)?;
+            }
+            told?;
+        }
+        Ok(())
     }
 
     /// Takes a step.

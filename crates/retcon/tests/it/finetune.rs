@@ -113,7 +113,8 @@ fn scopes_cover_what_their_names_say() {
     assert_eq!(covered("all", &["all"]).len(), model.weights().iter().count());
     assert!(covered("0", &["norms"]).iter().all(|id| id.block == Some(0)));
     assert!(covered("all", &["norms"]).contains(&WeightId::global(Part::FinalNorm)));
-    assert!(covered("0", &["embeddings"]).contains(&WeightId::global(Part::Unembed)));
+    assert!(covered("0", &["head"]).contains(&WeightId::global(Part::Unembed)));
+    assert!(!covered("0", &["embeddings"]).contains(&WeightId::global(Part::Unembed)));
 }
 
 #[test]

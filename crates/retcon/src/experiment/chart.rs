@@ -1,0 +1,134 @@
+//! Pictures of a summary, as SVG: trade-off curves, and a heat map of blocks and components.
+
+use plotters::element::{Circle, Rectangle, Text};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::summary::{Line, frontier, mean_and_interval};
+use crate::error::{Error, Result};
+
+/// Okabe and Ito's colors, which people with any color vision can tell apart.
+const COLORS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(90, 90, 90),
+    RGBColor(150, 140, 20),
+];
+
+const FONT: &str = "sans-serif";
+
+/// The trade-off of each line, drawn as its frontier over all its points.
+pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (760, 520)).into_drawing_area();
+        root.fill(&WHITE).map_err(failed)?;
+        let mut chart = ChartBuilder::on(&root)
+            .caption(title, (FONT, 18))
+            .margin(12)
+            .x_label_area_size(42)
+            .y_label_area_size(52)
+            .build_cartesian_2d(0.0..1.0, 0.0..1.02)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .light_line_style(WHITE)
+            .x_desc("other facts still said, A_F\\S")
+            .y_desc("modified facts said anew, A_M")
+            .label_style((FONT, 13))
+            .draw()
+            .map_err(failed)?;
+        for (i, (label, line)) in lines.iter().enumerate() {
+            let color = COLORS[i % COLORS.len()];
+            let points = line.points.iter().map(|&at| Circle::new(at, 2, color.mix(0.25).filled()));
+            chart.draw_series(points).map_err(failed)?;
+            let curve = frontier(&line.points);
+            chart
+                .draw_series(LineSeries::new(curve.iter().copied(), color.stroke_width(2)))
+                .map_err(failed)?
+                .label(label.as_str())
+                .legend(move |(x, y)| {
+                    PathElement::new(vec![(x, y), (x + 16, y)], color.stroke_width(3))
+                });
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerLeft)
+            .background_style(WHITE.mix(0.85))
+            .border_style(RGBColor(200, 200, 200))
+            .label_font((FONT, 13))
+            .draw()
+            .map_err(failed)?;
+        root.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+/// The mean accuracy of each block (a row) and component (a column), darker where higher.
+pub(super) fn heat_map(title: &str, lines: &[&Line]) -> Result<String> {
+    let mut blocks: Vec<&str> = Vec::new();
+    let mut components: Vec<&str> = Vec::new();
+    for line in lines {
+        let (block, component) = (line.cell.blocks.as_str(), line.cell.component.name());
+        if !blocks.contains(&block) {
+            blocks.push(block);
+        }
+        if !components.contains(&component) {
+            components.push(component);
+        }
+    }
+    const CELL: (i32, i32) = (104, 34);
+    const LEFT: i32 = 90;
+    const TOP: i32 = 72;
+    let width = LEFT + CELL.0 * components.len() as i32 + 16;
+    let height = TOP + CELL.1 * blocks.len() as i32 + 16;
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (width as u32, height as u32));
+        let root = root.into_drawing_area();
+        root.fill(&WHITE).map_err(failed)?;
+        let text = |color: &'static RGBColor, size: i32| {
+            let center = Pos::new(HPos::Center, VPos::Center);
+            TextStyle::from((FONT, size).into_font()).color(color).pos(center)
+        };
+        let title = Text::new(title.to_owned(), (8, 8), (FONT, 16).into_font());
+        root.draw(&title).map_err(failed)?;
+        for (i, component) in components.iter().enumerate() {
+            let at = (LEFT + CELL.0 * i as i32 + CELL.0 / 2, TOP - 14);
+            root.draw(&Text::new((*component).to_owned(), at, text(&BLACK, 13))).map_err(failed)?;
+        }
+        for (i, block) in blocks.iter().enumerate() {
+            let at = (LEFT / 2, TOP + CELL.1 * i as i32 + CELL.1 / 2);
+            let label = format!("block {block}");
+            root.draw(&Text::new(label, at, text(&BLACK, 13))).map_err(failed)?;
+        }
+        for line in lines {
+            let row = blocks.iter().position(|block| *block == line.cell.blocks);
+            let column = components.iter().position(|name| *name == line.cell.component.name());
+            let (row, column) = (row.unwrap_or(0) as i32, column.unwrap_or(0) as i32);
+            let means: Vec<f64> = line.best.iter().map(|(point, _)| point.mean()).collect();
+            let (mean, _) = mean_and_interval(&means);
+            let (x, y) = (LEFT + CELL.0 * column, TOP + CELL.1 * row);
+            let shade = |light: u8, dark: u8| {
+                (f64::from(light) + (f64::from(dark) - f64::from(light)) * mean).round() as u8
+            };
+            let color = RGBColor(shade(247, 8), shade(251, 81), shade(255, 156));
+            let ends = [(x, y), (x + CELL.0 - 2, y + CELL.1 - 2)];
+            root.draw(&Rectangle::new(ends, color.filled())).map_err(failed)?;
+            let ink = if mean > 0.5 { &WHITE } else { &BLACK };
+            let at = (x + CELL.0 / 2, y + CELL.1 / 2);
+            let label = format!("{:.1}", 100.0 * mean);
+            root.draw(&Text::new(label, at, text(ink, 13))).map_err(failed)?;
+        }
+        root.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::NoPicture { what: error.to_string() }
+}

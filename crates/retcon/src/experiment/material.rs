@@ -1,0 +1,179 @@
+//! The facts of a plan as texts in tokens: what is trained on, and what is measured.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use retcon_model::Model;
+use retcon_model::generate::is_decoder;
+use retcon_model::random::Random;
+
+use super::plan::{Facts, Texts};
+use crate::data::knowledge::{Choice, FactSet, Modified, Wording};
+use crate::edit::lookup::{Query, query};
+use crate::error::{Error, Result};
+
+/// The facts of a plan, for a model.
+#[derive(Debug)]
+pub struct Material<'a> {
+    /// The facts, less those that the model can't be asked for.
+    pub set: FactSet,
+    facts: &'a Facts,
+    model: &'a Model,
+}
+
+/// Which texts of a fact are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Those that are trained on.
+    Train,
+    /// The one that is measured.
+    Measure,
+    /// Those that are measured as other words for it.
+    Reworded,
+}
+
+impl<'a> Material<'a> {
+    /// Reads the facts, and leaves out those that the model can't be asked for. `seed` draws which
+    /// ones, where only some are wanted.
+    ///
+    /// # Errors
+    /// [`Error::NoFacts`] where none is left, and what reading and the model report.
+    pub fn read(facts: &'a Facts, model: &'a Model, seed: u64) -> Result<Self> {
+        let mut set = match facts.source.as_str() {
+            "world" => FactSet::world(),
+            path => FactSet::read(Path::new(path))?,
+        };
+        let mut wanted = Vec::new();
+        for id in &facts.relations {
+            wanted.push(set.relation(id)?);
+        }
+        set.retain(|triple| wanted.is_empty() || wanted.contains(&triple.relation));
+        set.unique_subjects();
+        let mut material = Self { set, facts, model };
+        material.leave_out_what_is_too_long()?;
+        if let Some(count) = facts.count.filter(|&count| count < material.set.triples.len()) {
+            let mut order: Vec<usize> = (0..material.set.triples.len()).collect();
+            Random::new(seed).shuffle(&mut order);
+            order.truncate(count);
+            let mut i = 0;
+            material.set.retain(|_| {
+                i += 1;
+                order.contains(&(i - 1))
+            });
+        }
+        material.leave_out_what_has_no_alternative();
+        if material.set.triples.is_empty() {
+            return Err(Error::NoFacts);
+        }
+        Ok(material)
+    }
+
+    /// Facts that can't be measured, or not within the model's window, are none of the experiment.
+    fn leave_out_what_is_too_long(&mut self) -> Result<()> {
+        let mut fits = Vec::with_capacity(self.set.triples.len());
+        for fact in 0..self.set.triples.len() {
+            let object = &self.set.triples[fact].object;
+            fits.push(!self.texts(fact, object, Use::Measure)?.is_empty());
+        }
+        let n_left_out = fits.iter().filter(|&&fits| !fits).count();
+        if n_left_out > 0 {
+            tracing::warn!("{n_left_out} facts have no text that fits the model, and are left out");
+        }
+        let mut fits = fits.into_iter();
+        self.set.retain(|_| fits.next().unwrap_or(false));
+        Ok(())
+    }
+
+    /// Facts of a relation with a single object, in whose place nothing else can be put.
+    fn leave_out_what_has_no_alternative(&mut self) {
+        let mut objects: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+        for triple in &self.set.triples {
+            objects.entry(triple.relation).or_default().insert(&triple.object);
+        }
+        let several: BTreeSet<usize> = objects
+            .iter()
+            .filter(|(_, all)| all.len() > 1)
+            .map(|(&relation, _)| relation)
+            .collect();
+        self.set.retain(|triple| several.contains(&triple.relation));
+    }
+
+    /// The facts to modify, and their new objects.
+    ///
+    /// # Errors
+    /// Where there are too few facts, or no other object for one.
+    pub fn modified(&self, size: usize, seed: u64) -> Result<Vec<Modified>> {
+        let chosen = self.set.choose(&Choice::Count(size), seed)?;
+        Ok(self.set.modify(&chosen, seed)?)
+    }
+
+    /// What is trained of all facts that have an `object` here.
+    ///
+    /// # Errors
+    /// As [`Material::texts`].
+    pub fn trained(&self, object: impl Fn(usize) -> Option<String>) -> Result<Vec<Query>> {
+        let mut texts = Vec::new();
+        for fact in 0..self.set.triples.len() {
+            if let Some(object) = object(fact) {
+                texts.extend(self.texts(fact, &object, Use::Train)?);
+            }
+        }
+        Ok(texts)
+    }
+
+    /// The texts of a fact with `object`, in tokens.
+    ///
+    /// # Errors
+    /// What the facts and the tokenizer report.
+    pub fn texts(&self, fact: usize, object: &str, purpose: Use) -> Result<Vec<Query>> {
+        let n_trained = match self.facts.texts {
+            Texts::Templates => self.facts.trained_templates,
+            Texts::Evidences | Texts::Questions => 0,
+        };
+        let templates = |from: usize, to: usize| (from..to).map(Wording::Template);
+        let (triple, relation) = self.set.fact(fact)?;
+        let n_templates = relation.templates.len();
+        let mut texts = match (purpose, self.facts.texts) {
+            (Use::Measure, Texts::Questions) => self.some(fact, object, [Wording::Question(0)])?,
+            (Use::Measure, _) => self.some(fact, object, templates(0, 1))?,
+            (Use::Reworded, _) => {
+                self.some(fact, object, templates(n_trained.max(1), n_templates))?
+            }
+            (Use::Train, Texts::Templates) => {
+                self.some(fact, object, templates(0, n_trained.min(n_templates)))?
+            }
+            (Use::Train, Texts::Evidences) => {
+                self.some(fact, object, (0..triple.evidences.len()).map(Wording::Evidence))?
+            }
+            (Use::Train, Texts::Questions) => {
+                self.some(fact, object, (0..relation.questions.len()).map(Wording::Question))?
+            }
+        };
+        if texts.is_empty() && purpose != Use::Reworded {
+            texts = self.some(fact, object, templates(0, 1))?;
+        }
+        Ok(texts)
+    }
+
+    fn some(
+        &self,
+        fact: usize,
+        object: &str,
+        wordings: impl IntoIterator<Item = Wording>,
+    ) -> Result<Vec<Query>> {
+        let mut texts = Vec::new();
+        for wording in wordings {
+            let example = if is_decoder(self.model.spec()) {
+                self.set.example_before(fact, object, wording)?
+            } else {
+                self.set.example(fact, object, wording)?
+            };
+            let Some(example) = example else { continue };
+            let query = query(self.model, &example.prompt, &example.object)?;
+            if query.ids.len() <= self.model.spec().n_positions {
+                texts.push(query);
+            }
+        }
+        Ok(texts)
+    }
+}

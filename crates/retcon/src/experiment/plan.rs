@@ -1,0 +1,394 @@
+//! What is to be tried: a file, strict, with settings of its own for a small and a full scale.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::cell::Cell;
+use crate::edit::scope::Target;
+use crate::error::{Error, Result};
+use crate::train::{Constraint, Course};
+
+/// An experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// What it is to find out.
+    pub about: String,
+    /// Each draws other facts to modify, and other objects for them.
+    #[serde(default = "one_seed")]
+    pub seeds: Vec<u64>,
+    /// The facts.
+    pub facts: Facts,
+    /// How they are memorized.
+    pub memorize: Memorize,
+    /// How some of them are modified.
+    pub modify: Modify,
+}
+
+/// The facts of an experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// `world`, our own, or a file or folder of facts.
+    pub source: String,
+    /// Only facts of these relations; all where empty.
+    #[serde(default)]
+    pub relations: Vec<String>,
+    /// At most so many facts, drawn.
+    #[serde(default)]
+    pub count: Option<usize>,
+    /// What is trained on.
+    #[serde(default)]
+    pub texts: Texts,
+    /// How many templates of a relation are trained on, where these are; the others are only
+    /// measured, as paraphrases.
+    #[serde(default = "one")]
+    pub trained_templates: usize,
+    /// At most so many of the facts that stay are measured.
+    #[serde(default = "many")]
+    pub measured: usize,
+}
+
+impl Facts {
+    /// All facts of a source, to be trained in their main template.
+    pub fn of(source: String) -> Self {
+        let texts = Texts::default();
+        Self {
+            source,
+            relations: vec![],
+            count: None,
+            texts,
+            trained_templates: 1,
+            measured: many(),
+        }
+    }
+}
+
+/// What is trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Texts {
+    /// The relation's templates.
+    #[default]
+    Templates,
+    /// Sentences that were found with the fact; the templates where there are none.
+    Evidences,
+    /// Questions, or the templates where a relation has none.
+    Questions,
+}
+
+/// How facts are memorized.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memorize {
+    /// What is trained: models to compare.
+    #[serde(default = "pretrained")]
+    pub start: Vec<Start>,
+    /// How.
+    pub course: Course,
+}
+
+/// A model before it has seen the facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// As the checkpoint has it.
+    Pretrained,
+    /// All weights drawn.
+    Random,
+}
+
+/// How facts are modified. Every combination of the lists is tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Modify {
+    /// How many facts.
+    pub sizes: Vec<usize>,
+    /// What is modified.
+    #[serde(default = "memorized")]
+    pub from: Vec<From>,
+    /// What is trained on.
+    #[serde(default = "modified_alone")]
+    pub data: Vec<Data>,
+    /// `all`, `each` (one after the other), or blocks as `retcon edit` takes them.
+    #[serde(default = "all_blocks")]
+    pub blocks: Vec<String>,
+    /// What of the blocks.
+    #[serde(default = "all_components")]
+    pub components: Vec<Target>,
+    /// What training keeps to. In place of each, the course's own is not used.
+    #[serde(default = "unconstrained")]
+    pub constraints: Vec<Constraint>,
+    /// The share of modified facts in every step, where others are mixed in; as they come where
+    /// left out.
+    #[serde(default)]
+    pub share: Option<f64>,
+    /// Steps between measurements.
+    #[serde(default = "twenty")]
+    pub every: usize,
+    /// How.
+    pub course: Course,
+}
+
+/// What is modified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum From {
+    /// The model that has memorized all facts.
+    Memorized,
+    /// The one that has not.
+    Start,
+}
+
+/// What is trained on to modify facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Data {
+    /// The modified facts alone.
+    Ftm,
+    /// The modified ones and the others.
+    Fta,
+    /// The modified ones and the others, from the model that has memorized nothing, in the course
+    /// of memorizing.
+    Retrain,
+}
+
+impl Data {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ftm => "FTM",
+            Self::Fta => "FTA",
+            Self::Retrain => "retrain",
+        }
+    }
+}
+
+/// How large an experiment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Minutes on a laptop.
+    Small,
+    /// Hours, or a GPU.
+    Full,
+}
+
+impl Scale {
+    /// Its name, which is that of its table in a plan.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl Plan {
+    /// Reads a plan, with the table of `scale` laid over the rest.
+    ///
+    /// # Errors
+    /// [`Error::BadPlan`], with the line where it is known.
+    pub fn read(path: &Path, scale: Scale) -> Result<Self> {
+        let bad = |what: String| Error::BadPlan { path: path.to_owned(), what };
+        let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+        let mut table: toml::Table =
+            toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        for name in [Scale::Small.name(), Scale::Full.name()] {
+            match table.remove(name) {
+                Some(toml::Value::Table(over)) if name == scale.name() => lay(&mut table, over),
+                Some(toml::Value::Table(_)) | None => {}
+                Some(_) => return Err(bad(format!("`{name}` is no table"))),
+            }
+        }
+        let mut plan: Self =
+            toml::Value::Table(table).try_into().map_err(|error| bad(error.to_string()))?;
+        if plan.facts.source != "world" {
+            // A path in a file is relative to it.
+            let folder = path.parent().unwrap_or(Path::new("."));
+            let source = folder.join(PathBuf::from(&plan.facts.source));
+            plan.facts.source = source.display().to_string();
+        }
+        plan.check().map_err(|error| bad(error.to_string()))?;
+        Ok(plan)
+    }
+
+    fn check(&self) -> Result<()> {
+        let lists = [
+            ("seeds", self.seeds.len()),
+            ("memorize.start", self.memorize.start.len()),
+            ("modify.sizes", self.modify.sizes.len()),
+            ("modify.from", self.modify.from.len()),
+            ("modify.data", self.modify.data.len()),
+            ("modify.blocks", self.modify.blocks.len()),
+            ("modify.components", self.modify.components.len()),
+            ("modify.constraints", self.modify.constraints.len()),
+        ];
+        let bad = |key, expected: &str, found: String| {
+            Err(Error::BadSetting { key, expected: expected.to_owned(), found })
+        };
+        if let Some(&(key, _)) = lists.iter().find(|(_, len)| *len == 0) {
+            return bad(key, "at least one", "none".to_owned());
+        }
+        if self.modify.every == 0 {
+            return bad("modify.every", "at least 1", "0".to_owned());
+        }
+        if let Some(share) = self.modify.share.filter(|share| !(*share > 0.0 && *share < 1.0)) {
+            return bad("modify.share", "a share between 0 and 1", share.to_string());
+        }
+        self.memorize.course.check()?;
+        self.modify.course.check()
+    }
+
+    /// All that is tried in a model of `n_blocks` blocks: seed by seed, so that a run that is cut
+    /// short has whole tables of the first seeds.
+    pub fn cells(&self, n_blocks: usize) -> Vec<Cell> {
+        let each: Vec<String> = (0..n_blocks).map(|block| block.to_string()).collect();
+        let blocks = self.modify.blocks.iter().flat_map(|blocks| match blocks.as_str() {
+            "each" => each.clone(),
+            other => vec![other.to_owned()],
+        });
+        let blocks: Vec<String> = blocks.collect();
+        let mut cells = Vec::new();
+        for &seed in &self.seeds {
+            for &start in &self.memorize.start {
+                for &size in &self.modify.sizes {
+                    for &data in &self.modify.data {
+                        if data == Data::Retrain {
+                            // All weights, from the start, in the course of memorizing.
+                            cells.push(Cell::retrain(seed, start, size));
+                            continue;
+                        }
+                        for &from in &self.modify.from {
+                            for blocks in &blocks {
+                                for &component in &self.modify.components {
+                                    for &constraint in &self.modify.constraints {
+                                        let blocks = blocks.clone();
+                                        cells.push(Cell {
+                                            seed,
+                                            start,
+                                            size,
+                                            data,
+                                            from,
+                                            blocks,
+                                            component,
+                                            constraint,
+                                        });
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        cells
+    }
+}
+
+/// Lays the entries of `over` over those of `table`, table by table.
+fn lay(table: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (table.get_mut(&key), value) {
+            (Some(toml::Value::Table(table)), toml::Value::Table(over)) => lay(table, over),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn many() -> usize {
+    1000
+}
+
+fn twenty() -> usize {
+    20
+}
+
+fn one_seed() -> Vec<u64> {
+    vec![0]
+}
+
+fn pretrained() -> Vec<Start> {
+    vec![Start::Pretrained]
+}
+
+fn memorized() -> Vec<From> {
+    vec![From::Memorized]
+}
+
+fn modified_alone() -> Vec<Data> {
+    vec![Data::Ftm]
+}
+
+fn all_blocks() -> Vec<String> {
+    vec!["all".to_owned()]
+}
+
+fn all_components() -> Vec<Target> {
+    vec![Target::All]
+}
+
+fn unconstrained() -> Vec<Constraint> {
+    vec![Constraint::None]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: &str = r#"
+        name = "sizes"
+        about = "How many facts can be modified?"
+        seeds = [0, 1]
+        [facts]
+        source = "world"
+        [memorize]
+        course = { steps = 10 }
+        [modify]
+        sizes = [4, 8]
+        data = ["ftm", "retrain"]
+        blocks = ["all", "each"]
+        constraints = [{ kind = "none" }, { kind = "linf", radius = 0.001 }]
+        course = { steps = 5 }
+        [small.modify]
+        sizes = [4]
+    "#;
+
+    fn read(text: &str, scale: Scale) -> Result<Plan> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.toml");
+        std::fs::write(&path, text).unwrap();
+        Plan::read(&path, scale)
+    }
+
+    #[test]
+    fn a_plan_is_a_grid_and_a_scale_lies_over_it() {
+        let small = read(PLAN, Scale::Small).unwrap();
+        assert_eq!((small.modify.sizes.len(), small.modify.course.steps), (1, 5));
+        let full = read(PLAN, Scale::Full).unwrap();
+        // Per seed and size: three choices of blocks times two constraints, and retraining.
+        assert_eq!(full.cells(2).len(), 2 * 2 * (3 * 2 + 1));
+        assert_eq!(full.cells(2)[0].seed, 0);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (from, to, expected) in [
+            ("sizes = [4, 8]", "sizes = []", "modify.sizes"),
+            ("name =", "nme =", "nme"),
+            ("\"linf\"", "\"l7\"", "l7"),
+            ("[facts]", "[facts", "line"),
+        ] {
+            let error = read(&PLAN.replace(from, to), Scale::Full).unwrap_err().to_string();
+            assert!(error.contains("plan.toml") && error.contains(expected), "{error}");
+        }
+    }
+}

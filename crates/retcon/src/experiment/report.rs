@@ -1,0 +1,208 @@
+//! How people see the results: a table in Markdown, pictures, and a page that holds them all.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use retcon_model::atomic;
+
+use super::cell::Record;
+use super::chart::{heat_map, trade_off};
+use super::plan::{Data, From, Plan, Start};
+use super::summary::{Line, Summary, mean_and_interval};
+use crate::edit::scope::Target;
+use crate::error::Result;
+
+/// Writes the table, the pictures and the page of `records` into `out`; gives their paths, the
+/// table first.
+///
+/// # Errors
+/// Where a file can't be written.
+pub fn report(plan: &Plan, records: &[Record], out: &Path) -> Result<Vec<PathBuf>> {
+    let summary = Summary::new(records);
+    let table = table(plan, &summary);
+    let pictures = pictures(&summary)?;
+    let mut files =
+        vec![("table.md".to_owned(), format!("# {}\n\n{}\n\n{table}", plan.name, plan.about))];
+    files.extend(pictures.iter().map(|(name, svg)| (name.clone(), svg.clone())));
+    files.push(("index.html".to_owned(), page(plan, &summary, &pictures)));
+    let mut paths = Vec::new();
+    for (name, text) in files {
+        let path = out.join(name);
+        atomic::write(&path, |file| file.write_all(text.as_bytes()))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// The columns, and what they hold of a line.
+fn columns(line: &Line) -> Vec<(&'static str, String)> {
+    let of = |f: fn(&super::Point) -> f64| {
+        percent(&line.best.iter().map(|(point, _)| f(point)).collect::<Vec<_>>())
+    };
+    let steps: Vec<String> = line.best.iter().map(|(point, _)| point.step.to_string()).collect();
+    let drops: Vec<f64> =
+        line.best.iter().zip(&line.kept_before).map(|((p, _), before)| before - p.kept).collect();
+    let bounds: Vec<String> =
+        line.best.iter().filter_map(|(_, bound)| bound.map(|bound| bound.to_string())).collect();
+    let within = |i: usize| percent(&line.within.iter().map(|w| w[i]).collect::<Vec<_>>());
+    vec![
+        ("A_M", of(|point| point.modified)),
+        ("A_F\\S", of(|point| point.kept)),
+        ("mean", of(super::Point::mean)),
+        ("drop of A_F\\S", percent(&drops)),
+        ("A_M in other words", of(|point| point.reworded)),
+        ("A_F\\S in other words", of(|point| point.kept_reworded)),
+        ("A_M at a drop <= 1", within(0)),
+        ("<= 5", within(1)),
+        ("area", percent(&line.area)),
+        ("bound", if bounds.is_empty() { "-".to_owned() } else { distinct(bounds) }),
+        ("step", distinct(steps)),
+        ("seconds", format!("{:.0}", line.seconds)),
+    ]
+}
+
+fn distinct(words: Vec<String>) -> String {
+    words.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+}
+
+fn percent(shares: &[f64]) -> String {
+    let shares: Vec<f64> = shares.iter().map(|share| 100.0 * share).collect();
+    match mean_and_interval(&shares) {
+        (mean, Some(half)) => format!("{mean:.1} ± {half:.1}"),
+        (mean, None) => format!("{mean:.1}"),
+    }
+}
+
+fn table(plan: &Plan, summary: &Summary) -> String {
+    let mut text = String::new();
+    for (i, line) in summary.lines.iter().enumerate() {
+        let columns = columns(line);
+        if i == 0 {
+            let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+            text +=
+                &format!("| |M| | method | {} |\n", names.join(" | ")).replace("|M|", "\\|M\\|");
+            text += &format!("|---:|---|{}\n", "---:|".repeat(names.len()));
+        }
+        let values: Vec<String> = columns.into_iter().map(|(_, value)| value).collect();
+        let (size, name) = (line.cell.size, name_of(line, summary));
+        text += &format!("| {size} | {name} | {} |\n", values.join(" | "));
+    }
+    text + "\n" + &notes(plan) + "\n"
+}
+
+fn notes(plan: &Plan) -> String {
+    let n = plan.seeds.len();
+    format!(
+        "All in percent, at the step and the bound of the best mean of A_M and A_F\\S; {n} seed{}{}. \
+         A_M: modified facts whose new object is the most likely one. A_F\\S: other facts (at most \
+         {} of them are asked) whose object is still so. *at a drop <= d*: the best A_M among all \
+         steps and bounds that cost at most d points of A_F\\S. *area*: under the whole trade-off \
+         curve.",
+        if n == 1 { "" } else { "s" },
+        if n == 1 { "" } else { ", with 95% intervals of the mean" },
+        plan.facts.measured,
+    )
+}
+
+/// A line's name: what not all lines have in common.
+fn name_of(line: &Line, summary: &Summary) -> String {
+    let differ = |f: fn(&Line) -> String| {
+        summary.lines.iter().any(|other| f(other) != f(&summary.lines[0])).then(|| f(line))
+    };
+    let retrain = line.cell.data == Data::Retrain;
+    let parts = [
+        differ(|line| start(line.cell.start).to_owned()),
+        Some(line.cell.data.name().to_owned()),
+        differ(|line| from(line.cell.from).to_owned()).filter(|_| !retrain),
+        differ(|line| format!("blocks {}", line.cell.blocks)).filter(|_| !retrain),
+        differ(|line| line.cell.component.name().to_owned()).filter(|_| !retrain),
+        differ(|line| line.cell.constraint.name().to_owned()).filter(|_| !retrain),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn start(start: Start) -> &'static str {
+    match start {
+        Start::Pretrained => "pretrained",
+        Start::Random => "random",
+    }
+}
+
+fn from(from: From) -> &'static str {
+    match from {
+        From::Memorized => "memorized",
+        From::Start => "not memorized",
+    }
+}
+
+/// Each picture's file name and SVG.
+fn pictures(summary: &Summary) -> Result<Vec<(String, String)>> {
+    let mut pictures = Vec::new();
+    let sizes: BTreeSet<usize> = summary.lines.iter().map(|line| line.cell.size).collect();
+    for size in sizes {
+        let of_size: Vec<&Line> =
+            summary.lines.iter().filter(|line| line.cell.size == size).collect();
+        let named: Vec<(String, &Line)> =
+            of_size.iter().map(|line| (name_of(line, summary), *line)).collect();
+        let title = format!("{size} facts modified");
+        pictures.push((format!("trade-off-{size}.svg"), trade_off(&title, &named)?));
+        let grid: BTreeSet<(&str, Target)> =
+            of_size.iter().map(|line| (line.cell.blocks.as_str(), line.cell.component)).collect();
+        if grid.len() > 1 {
+            let title = format!("mean of A_M and A_F\\S, {size} facts modified");
+            let parts: Vec<&Line> =
+                of_size.into_iter().filter(|line| line.cell.data != Data::Retrain).collect();
+            pictures.push((format!("heat-map-{size}.svg"), heat_map(&title, &parts)?));
+        }
+    }
+    Ok(pictures)
+}
+
+/// One page that needs no other file.
+fn page(plan: &Plan, summary: &Summary, pictures: &[(String, String)]) -> String {
+    let mut rows = String::new();
+    for (i, line) in summary.lines.iter().enumerate() {
+        let columns = columns(line);
+        if i == 0 {
+            let names: Vec<String> =
+                columns.iter().map(|(name, _)| format!("<th>{}</th>", escape(name))).collect();
+            rows += &format!("<tr><th>|M|</th><th>method</th>{}</tr>\n", names.concat());
+        }
+        let values: Vec<String> =
+            columns.iter().map(|(_, value)| format!("<td>{}</td>", escape(value))).collect();
+        let name = escape(&name_of(line, summary));
+        let size = line.cell.size;
+        rows += &format!("<tr><td>{size}</td><th scope=row>{name}</th>{}</tr>\n", values.concat());
+    }
+    let figures: Vec<String> = pictures.iter().map(|(name, svg)| figure(name, svg)).collect();
+    format!(
+        "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n\
+         <meta name=viewport content=\"width=device-width, initial-scale=1\">\n\
+         <title>{name}</title>\n<style>{STYLE}</style>\n<h1>{name}</h1>\n<p>{about}</p>\n\
+         <div class=wide><table>\n{rows}</table></div>\n<p>{notes}</p>\n{figures}</html>\n",
+        name = escape(&plan.name),
+        about = escape(&plan.about),
+        notes = escape(&notes(plan)),
+        figures = figures.concat(),
+    )
+}
+
+const STYLE: &str = "
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.875rem; }
+th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #8886; text-align: right; white-space: nowrap; }
+th[scope=row] { text-align: left; font-weight: 500; }
+figure { margin: 1.5rem 0; overflow-x: auto; }
+figure svg { background: #fff; border-radius: 6px; }
+";
+
+fn figure(name: &str, svg: &str) -> String {
+    let svg = svg.split_once("<svg").map_or(svg, |(_, rest)| rest);
+    format!("<figure role=img aria-label=\"{}\"><svg{svg}</figure>\n", escape(name))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,354 @@
+//! Carrying out a plan: one record a cell, appended to a file; what is there is not done again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use candle_core::Tensor;
+use retcon_kernels::squares::sum_of_squares;
+use retcon_model::{Model, WeightId, atomic};
+
+use super::cell::{Cell, Point, Record};
+use super::material::{Material, Use};
+use super::plan::{Data, From, Plan, Start};
+use crate::data::knowledge::Modified;
+use crate::edit::Ctx;
+use crate::edit::lookup::Query;
+use crate::edit::scope::{Blocks, Scope};
+use crate::error::{Error, Result};
+use crate::eval::accuracy::{said, share};
+use crate::train::{Constraint, Course, Share, Stream, Trainer};
+
+/// The plan of a folder, which no other plan may use.
+const PLAN: &str = "plan.json";
+
+/// One record a line.
+const RECORDS: &str = "records.jsonl";
+
+/// Carries out `plan` on `model` in the folder `out`, and gives all records, in the plan's order.
+///
+/// # Errors
+/// [`Error::OtherExperiment`] where the folder is another plan's, [`Error::Canceled`], and what
+/// training reports. What has been recorded stays.
+pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<Record>> {
+    fs::create_dir_all(out).map_err(|error| io(out, &error))?;
+    claim(plan, model, out)?;
+    let cells = plan.cells(model.spec().n_blocks);
+    for cell in &cells {
+        // What can't be done is found before hours have gone into what can.
+        scope(cell)?.weights(model)?;
+    }
+    let mut records = Records::open(&out.join(RECORDS))?;
+    let missing = |records: &Records| {
+        let missing = cells.iter().filter(|cell| !records.done.contains_key(&cell.key()));
+        missing.cloned().collect::<Vec<_>>()
+    };
+    for start in [Start::Pretrained, Start::Random] {
+        let missing: Vec<Cell> =
+            missing(&records).into_iter().filter(|cell| cell.start == start).collect();
+        if missing.is_empty() {
+            continue;
+        }
+        let bare = match start {
+            Start::Pretrained => model.clone(),
+            Start::Random => model.redrawn(plan.seeds[0])?,
+        };
+        let material = Material::read(&plan.facts, model, plan.seeds[0])?;
+        let lab = Lab { ctx, plan, material: &material, out };
+        let memorized = match missing.iter().any(|cell| cell.from == From::Memorized) {
+            true => Some(lab.memorized(&bare, start)?),
+            false => None,
+        };
+        for cell in missing {
+            let from = match (cell.from, &memorized) {
+                (From::Memorized, Some(memorized)) => memorized,
+                _ => &bare,
+            };
+            let record = lab.modify(from, &cell)?;
+            records.append(record)?;
+            let n_done = records.done.len();
+            tracing::info!("{n_done} of {} cells are done: {}", cells.len(), cell.key());
+        }
+    }
+    Ok(cells.iter().filter_map(|cell| records.done.get(&cell.key()).cloned()).collect())
+}
+
+/// Makes `out` the folder of this plan and model.
+fn claim(plan: &Plan, model: &Model, out: &Path) -> Result<()> {
+    let path = out.join(PLAN);
+    let spec = model.spec();
+    let plan = serde_json::json!({
+        "plan": plan,
+        "model": {
+            "family": spec.family, "n_blocks": spec.n_blocks, "d_model": spec.d_model,
+            "embeddings": model.fingerprint(WeightId::global(retcon_model::Part::Embed))?,
+        },
+    });
+    match fs::read_to_string(&path) {
+        Ok(found) => {
+            let found: serde_json::Value = serde_json::from_str(&found).unwrap_or_default();
+            if found != plan {
+                return Err(Error::OtherExperiment { folder: out.to_owned() });
+            }
+            Ok(())
+        }
+        Err(_) => {
+            let text = serde_json::to_string_pretty(&plan).expect("a plan has string keys");
+            Ok(atomic::write(&path, |file| file.write_all(text.as_bytes()))?)
+        }
+    }
+}
+
+fn scope(cell: &Cell) -> Result<Scope> {
+    let blocks: Blocks = cell.blocks.parse()?;
+    Ok(Scope { blocks, components: vec![cell.component] })
+}
+
+/// What all cells of a start share.
+struct Lab<'a> {
+    ctx: &'a Ctx<'a>,
+    plan: &'a Plan,
+    material: &'a Material<'a>,
+    out: &'a Path,
+}
+
+impl Lab<'_> {
+    /// `bare` after it has memorized all facts; kept in the folder, and resumed from there.
+    fn memorized(&self, bare: &Model, start: Start) -> Result<Model> {
+        let course = &self.plan.memorize.course;
+        let texts = self.material.trained(|fact| Some(self.object(fact)))?;
+        let ids = all_weights(bare);
+        let stream = Stream::of(0..texts.len(), course.batch, self.plan.seeds[0]);
+        let mut trainer = Trainer::new(bare, ids, texts, stream, course.clone())?;
+        let run = serde_json::json!({
+            "facts": self.plan.facts, "course": course, "start": start, "seed": self.plan.seeds[0],
+        });
+        trainer.finish(self.ctx, Some((&self.out.join(file_of(start)), &run.to_string())))?;
+        trainer.model_now()
+    }
+
+    /// The true object of a fact.
+    fn object(&self, fact: usize) -> String {
+        self.material.set.triples[fact].object.clone()
+    }
+
+    /// Modifies facts in `from` as `cell` says.
+    fn modify(&self, from: &Model, cell: &Cell) -> Result<Record> {
+        let clock = Instant::now();
+        let modified = self.material.modified(cell.size, cell.seed)?;
+        let list = self.material.set.modified_to_jsonl(&modified)?;
+        let name = format!("modified-{}-{}.jsonl", cell.size, cell.seed);
+        atomic::write(&self.out.join(name), |file| file.write_all(list.as_bytes()))?;
+        let questions = Questions::new(self, &modified, cell.seed)?;
+        let chosen: BTreeMap<usize, &str> =
+            modified.iter().map(|m| (m.fact, m.object.as_str())).collect();
+        let mut texts =
+            self.material.trained(|fact| chosen.get(&fact).map(|&object| object.to_owned()))?;
+        let n_modified = texts.len();
+        let mixed = cell.data != Data::Ftm || matches!(cell.constraint, Constraint::Loss { .. });
+        if mixed {
+            texts.extend(
+                self.material
+                    .trained(|fact| (!chosen.contains_key(&fact)).then(|| self.object(fact)))?,
+            );
+        }
+        let (course, ids) = match cell.data {
+            Data::Retrain => (self.plan.memorize.course.clone(), all_weights(from)),
+            _ => {
+                let course =
+                    Course { constraint: cell.constraint, ..self.plan.modify.course.clone() };
+                (course, scope(cell)?.weights(from)?)
+            }
+        };
+        let every = match cell.data {
+            // As often over its course as the others over theirs.
+            Data::Retrain => {
+                let looks = self.plan.modify.course.steps.div_ceil(self.plan.modify.every);
+                course.steps.div_ceil(looks.max(1)).max(1)
+            }
+            _ => self.plan.modify.every,
+        };
+        let stream = self.stream(cell, &course, n_modified, texts.len());
+        let mut trainer = Trainer::new(from, ids, texts, stream, course.clone())?;
+        let mut points = vec![questions.point(0, from)?.0];
+        let mut last = None;
+        while trainer.n_steps() < course.steps {
+            let step = trainer.step()?;
+            let done = trainer.n_steps();
+            self.ctx.report("modifying", done, course.steps, Some(step.loss))?;
+            if done.is_multiple_of(every) || done == course.steps {
+                let (point, said) = questions.point(done, &trainer.model_now()?)?;
+                points.push(point);
+                last = Some(said);
+            }
+        }
+        Ok(Record {
+            cell: cell.clone(),
+            points,
+            n: [questions.modified.len(), questions.kept.len()],
+            by_relation: last.map(|said| questions.by_relation(&said)).unwrap_or_default(),
+            moved: trainer.changes().map(moved).collect::<Result<_>>()?,
+            seconds: clock.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn stream(&self, cell: &Cell, course: &Course, n_modified: usize, n: usize) -> Stream {
+        let batch = course.batch;
+        if matches!(cell.constraint, Constraint::Loss { .. }) && cell.data != Data::Retrain {
+            // As many texts are watched as are learned.
+            let shares = [0..n_modified, n_modified..n]
+                .map(|texts| Share { per_step: batch.min(texts.len()), texts });
+            return Stream::new(shares, cell.seed);
+        }
+        match (cell.data, self.plan.modify.share) {
+            (Data::Fta, Some(share)) => {
+                let of_modified = ((batch as f64 * share).round() as usize).clamp(1, batch);
+                Stream::new(
+                    [
+                        Share { texts: 0..n_modified, per_step: of_modified },
+                        Share { texts: n_modified..n, per_step: batch - of_modified },
+                    ],
+                    cell.seed,
+                )
+            }
+            _ => Stream::of(0..n, batch, cell.seed),
+        }
+    }
+}
+
+fn all_weights(model: &Model) -> Vec<WeightId> {
+    model.weights().iter().map(|(id, _)| id).collect()
+}
+
+fn file_of(start: Start) -> &'static str {
+    match start {
+        Start::Pretrained => "memorized-pretrained.safetensors",
+        Start::Random => "memorized-random.safetensors",
+    }
+}
+
+fn moved((id, change): (WeightId, &Tensor)) -> Result<(String, f64, f64)> {
+    let most = change.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+    Ok((id.to_string(), sum_of_squares(change)?.sqrt(), f64::from(most)))
+}
+
+/// What is measured of a cell, in tokens.
+struct Questions {
+    /// The relation of each modified fact, and its question.
+    modified: Vec<(String, Query)>,
+    reworded: Vec<Query>,
+    kept: Vec<(String, Query)>,
+    kept_reworded: Vec<Query>,
+}
+
+/// Which modified facts, and which others, are said.
+type Said = (Vec<bool>, Vec<bool>);
+
+impl Questions {
+    fn new(lab: &Lab<'_>, modified: &[Modified], seed: u64) -> Result<Self> {
+        let set = &lab.material.set;
+        let relation = |fact: usize| {
+            set.fact(fact).map(|(_, relation)| relation.label.clone()).map_err(Error::from)
+        };
+        let first = |fact: usize, object: &str| {
+            Ok::<_, Error>(lab.material.texts(fact, object, Use::Measure)?.swap_remove(0))
+        };
+        let mut questions =
+            Self { modified: vec![], reworded: vec![], kept: vec![], kept_reworded: vec![] };
+        for m in modified {
+            questions.modified.push((relation(m.fact)?, first(m.fact, &m.object)?));
+            questions.reworded.extend(lab.material.texts(m.fact, &m.object, Use::Reworded)?);
+        }
+        let chosen: BTreeSet<usize> = modified.iter().map(|m| m.fact).collect();
+        let mut others: Vec<usize> =
+            (0..set.triples.len()).filter(|fact| !chosen.contains(fact)).collect();
+        retcon_model::random::Random::new(seed).shuffle(&mut others);
+        others.truncate(lab.plan.facts.measured);
+        for fact in others {
+            let object = lab.object(fact);
+            questions.kept.push((relation(fact)?, first(fact, &object)?));
+            // One of its other wordings, or they would take longer than all the rest.
+            let reworded = lab.material.texts(fact, &object, Use::Reworded)?;
+            questions.kept_reworded.extend(reworded.into_iter().next());
+        }
+        Ok(questions)
+    }
+
+    fn point(&self, step: usize, model: &Model) -> Result<(Point, Said)> {
+        let of = |questions: &[(String, Query)]| {
+            said(model, &questions.iter().map(|(_, query)| query.clone()).collect::<Vec<_>>())
+        };
+        let (modified, kept) = (of(&self.modified)?, of(&self.kept)?);
+        let point = Point {
+            step,
+            modified: share(&modified),
+            reworded: share(&said(model, &self.reworded)?),
+            kept: share(&kept),
+            kept_reworded: share(&said(model, &self.kept_reworded)?),
+        };
+        Ok((point, (modified, kept)))
+    }
+
+    fn by_relation(&self, (modified, kept): &Said) -> Vec<(String, [usize; 4])> {
+        let mut counts: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
+        for ((relation, _), &said) in self.modified.iter().zip(modified) {
+            let count = counts.entry(relation).or_default();
+            (count[0], count[1]) = (count[0] + usize::from(said), count[1] + 1);
+        }
+        for ((relation, _), &said) in self.kept.iter().zip(kept) {
+            if let Some(count) = counts.get_mut(relation.as_str()) {
+                (count[2], count[3]) = (count[2] + usize::from(said), count[3] + 1);
+            }
+        }
+        counts.into_iter().map(|(relation, count)| (relation.to_owned(), count)).collect()
+    }
+}
+
+/// The records of a folder.
+struct Records {
+    path: PathBuf,
+    done: BTreeMap<String, Record>,
+}
+
+impl Records {
+    /// Reads what is there. A last line that was cut short is taken off: its cell is done again.
+    fn open(path: &Path) -> Result<Self> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(io(path, &error)),
+        };
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let mut done = BTreeMap::new();
+        for (number, line) in (1..).zip(text[..whole].lines()) {
+            let record: Record = serde_json::from_str(line).map_err(|error| Error::BadRecord {
+                path: path.to_owned(),
+                line: number,
+                what: error.to_string(),
+            })?;
+            done.insert(record.cell.key(), record);
+        }
+        if whole < text.len() {
+            atomic::write(path, |file| file.write_all(&text.as_bytes()[..whole]))?;
+        }
+        Ok(Self { path: path.to_owned(), done })
+    }
+
+    fn append(&mut self, record: Record) -> Result<()> {
+        let line = serde_json::to_string(&record).expect("a record has string keys");
+        let write = || {
+            let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+            file.write_all(format!("{line}\n").as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(|error| io(&self.path, &error))?;
+        self.done.insert(record.cell.key(), record);
+        Ok(())
+    }
+}
+
+fn io(path: &Path, error: &std::io::Error) -> Error {
+    Error::BadFolder { path: path.to_owned(), what: error.to_string() }
+}

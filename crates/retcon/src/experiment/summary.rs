@@ -1,0 +1,147 @@
+//! What the records of all seeds come to: the best point of each method, and the whole trade-off.
+
+use std::collections::BTreeMap;
+
+use super::cell::{Cell, Point, Record};
+
+/// What the records of a plan come to, line by line of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// In the order in which the plan has them.
+    pub lines: Vec<Line>,
+}
+
+/// What is the same but for the seed, the bound of the constraint and the step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// One of its cells.
+    pub cell: Cell,
+    /// For each seed, the point of the best mean accuracy over all bounds and steps, and the bound.
+    pub best: Vec<(Point, Option<f64>)>,
+    /// For each seed, the share of the other facts that were said before.
+    pub kept_before: Vec<f64>,
+    /// For each seed, `A_M` at the best point whose `A_{F\S}` is at most so many points below that
+    /// at the start: 1 and 5.
+    pub within: Vec<[f64; 2]>,
+    /// For each seed, the area under the trade-off curve.
+    pub area: Vec<f64>,
+    /// All points of all seeds, bounds and steps, as (`A_{F\S}`, `A_M`).
+    pub points: Vec<(f64, f64)>,
+    /// Seconds, over all seeds and bounds.
+    pub seconds: f64,
+}
+
+impl Summary {
+    /// Of `records`.
+    pub fn new(records: &[Record]) -> Self {
+        let mut keys: Vec<String> = Vec::new();
+        let mut groups: BTreeMap<String, Vec<&Record>> = BTreeMap::new();
+        for record in records {
+            let key = line_of(&record.cell);
+            if !groups.contains_key(&key) {
+                keys.push(key.clone());
+            }
+            groups.entry(key).or_default().push(record);
+        }
+        Self { lines: keys.iter().map(|key| Line::new(&groups[key])).collect() }
+    }
+}
+
+/// What the cells of a line have in common.
+fn line_of(cell: &Cell) -> String {
+    let Cell { start, size, data, from, blocks, component, constraint, .. } = cell;
+    let kind = constraint.name();
+    format!("{start:?} {size} {data:?} {from:?} {blocks} {component:?} {kind}")
+}
+
+impl Line {
+    fn new(records: &[&Record]) -> Self {
+        let mut of_seed: BTreeMap<u64, Vec<&Record>> = BTreeMap::new();
+        for record in records {
+            of_seed.entry(record.cell.seed).or_default().push(record);
+        }
+        let mut line = Self {
+            cell: records[0].cell.clone(),
+            best: vec![],
+            kept_before: vec![],
+            within: vec![],
+            area: vec![],
+            points: vec![],
+            seconds: records.iter().map(|record| record.seconds).sum(),
+        };
+        for records in of_seed.values() {
+            let points: Vec<(Point, Option<f64>)> = records
+                .iter()
+                .flat_map(|r| r.points.iter().map(|&p| (p, r.cell.constraint.bound())))
+                .collect();
+            let before = records[0].points[0].kept;
+            let best = points.iter().copied().max_by(|a, b| a.0.mean().total_cmp(&b.0.mean()));
+            line.best.extend(best);
+            line.kept_before.push(before);
+            line.within.push([0.01, 0.05].map(|drop| {
+                let near = points.iter().filter(|(point, _)| point.kept >= before - drop - 1e-9);
+                near.map(|(point, _)| point.modified).fold(0.0, f64::max)
+            }));
+            let curve: Vec<(f64, f64)> =
+                points.iter().map(|(point, _)| (point.kept, point.modified)).collect();
+            line.area.push(area(&curve));
+            line.points.extend(curve);
+        }
+        line
+    }
+}
+
+/// The points of a trade-off that no other one beats in both: by falling first coordinate.
+pub(super) fn frontier(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut sorted = points.to_vec();
+    sorted.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
+    let mut best = f64::NEG_INFINITY;
+    sorted.retain(|&(_, y)| {
+        let better = y > best;
+        best = best.max(y);
+        better
+    });
+    sorted
+}
+
+/// The area under the frontier, over the unit square: for each share of facts that are kept, the
+/// largest share of modified ones that was reached with it.
+fn area(points: &[(f64, f64)]) -> f64 {
+    let frontier = frontier(points);
+    let lefts = frontier.iter().skip(1).map(|&(x, _)| x).chain([0.0]);
+    frontier.iter().zip(lefts).map(|(&(x, y), left)| (x - left) * y).sum()
+}
+
+/// The mean of some numbers, and half of its 95% interval (Student's t) where there are several.
+pub(super) fn mean_and_interval(numbers: &[f64]) -> (f64, Option<f64>) {
+    /// The 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
+    const T: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+    let n = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / n.max(1.0);
+    if numbers.len() < 2 {
+        return (mean, None);
+    }
+    let variance = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let t = T.get(numbers.len() - 2).copied().unwrap_or(1.96);
+    (mean, Some(t * (variance / n).sqrt()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_frontier_is_what_nothing_beats_and_its_area_is_a_staircase() {
+        let points = [(1.0, 0.0), (0.9, 0.5), (0.8, 0.4), (0.5, 1.0)];
+        assert_eq!(frontier(&points), [(1.0, 0.0), (0.9, 0.5), (0.5, 1.0)]);
+        assert!((area(&points) - (0.4 * 0.5 + 0.5)).abs() < 1e-12);
+        assert_eq!(area(&[]), 0.0);
+    }
+
+    #[test]
+    fn an_interval_is_students() {
+        let (mean, half) = mean_and_interval(&[1.0, 2.0, 3.0]);
+        assert!((mean - 2.0).abs() < 1e-12 && (half.unwrap() - 4.303 / 3f64.sqrt()).abs() < 1e-9);
+        assert_eq!(mean_and_interval(&[0.5]), (0.5, None));
+    }
+}

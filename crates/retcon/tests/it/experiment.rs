@@ -1,0 +1,124 @@
+//! Experiments on a tiny model: what is recorded, resumed, refused and drawn.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use retcon::experiment::{Plan, Record, Scale, report, run};
+use retcon::{Ctx, Error, Model, Result};
+
+const PLAN: &str = r#"
+name = "tiny"
+about = "Does it run?"
+[facts]
+source = "world"
+count = 60
+measured = 6
+[memorize]
+course = { steps = 6, batch = 8, learning_rate = 1e-2 }
+[modify]
+sizes = [3]
+data = ["ftm", "fta", "retrain"]
+from = ["memorized", "start"]
+blocks = ["all", "-1"]
+share = 0.5
+every = 2
+constraints = [
+    { kind = "none" },
+    { kind = "linf", radius = 1e-3 },
+    { kind = "l2", radius = 0.05 },
+    { kind = "loss", rise = 0.1, rate = 1.0 },
+]
+course = { steps = 4, batch = 4, learning_rate = 1e-2 }
+"#;
+
+fn plan(folder: &Path, text: &str) -> Plan {
+    let path = folder.join("plan.toml");
+    fs::write(&path, text).unwrap();
+    Plan::read(&path, Scale::Small).unwrap()
+}
+
+fn carry_out(plan: &Plan, model: &Model, out: &Path, stop_after: usize) -> Result<Vec<Record>> {
+    let (n_steps, cancel) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let progress = |_: &_| {
+        if n_steps.fetch_add(1, Ordering::Relaxed) + 1 >= stop_after {
+            cancel.store(true, Ordering::Relaxed);
+        }
+    };
+    run(&Ctx { seed: 0, progress: &progress, cancel: &cancel }, plan, model, out)
+}
+
+/// What does not depend on the clock.
+fn timeless(records: Vec<Record>) -> Vec<Record> {
+    records.into_iter().map(|record| Record { seconds: 0.0, ..record }).collect()
+}
+
+#[test]
+fn a_run_that_was_stopped_anywhere_ends_with_the_same_records() {
+    for name in ["bert", "llama-tied"] {
+        let (folder, model) = (tempfile::tempdir().unwrap(), crate::model(name));
+        let plan = plan(folder.path(), PLAN);
+        let whole = folder.path().join("whole");
+        let expected = timeless(carry_out(&plan, &model, &whole, usize::MAX).unwrap());
+        // Two choices of data times two of `from`, two of blocks, four constraints; and retraining.
+        assert_eq!(expected.len(), 2 * 2 * 2 * 4 + 1);
+
+        let stopped = folder.path().join("stopped");
+        for stop_after in [3, 20, 41] {
+            let stop = carry_out(&plan, &model, &stopped, stop_after).unwrap_err();
+            assert!(matches!(stop, Error::Canceled), "{stop}");
+        }
+        // As if killed within a line.
+        let records = stopped.join("records.jsonl");
+        let text = fs::read(&records).unwrap();
+        fs::write(&records, &text[..text.len() - 7]).unwrap();
+        assert_eq!(timeless(carry_out(&plan, &model, &stopped, usize::MAX).unwrap()), expected);
+    }
+}
+
+#[test]
+fn constraints_hold_in_every_record() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let plan = plan(folder.path(), PLAN);
+    for record in carry_out(&plan, &model, &folder.path().join("out"), usize::MAX).unwrap() {
+        let squares: f64 = record.moved.iter().map(|(_, norm, _)| norm * norm).sum();
+        let most = record.moved.iter().map(|(_, _, most)| *most).fold(0.0, f64::max);
+        assert!(most > 0.0, "{}: nothing has moved", record.cell.key());
+        match record.cell.constraint.name() {
+            "linf" => assert!(most <= 1e-3, "{most}"),
+            "l2" => assert!(squares.sqrt() <= 0.05 + 1e-9, "{}", squares.sqrt()),
+            _ => assert!(most > 1e-3),
+        }
+        let outside = record.moved.iter().any(|(id, ..)| id.starts_with("blocks.0."));
+        assert_eq!(outside, record.cell.blocks == "all");
+        assert_eq!(record.points[0].step, 0);
+        assert_eq!(record.n, [3, 6]);
+    }
+}
+
+#[test]
+fn a_folder_belongs_to_one_plan() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let out = folder.path().join("out");
+    let small = PLAN.replace("\"fta\", \"retrain\"", "\"fta\"");
+    let stop = carry_out(&plan(folder.path(), &small), &model, &out, 1).unwrap_err();
+    assert!(matches!(stop, Error::Canceled));
+    let error = carry_out(&plan(folder.path(), PLAN), &model, &out, 1).unwrap_err();
+    assert!(error.to_string().contains("another experiment"), "{error}");
+}
+
+#[test]
+fn a_report_has_a_table_pictures_and_a_page() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let plan = plan(folder.path(), PLAN);
+    let records = carry_out(&plan, &model, &folder.path().join("out"), usize::MAX).unwrap();
+    let files = report(&plan, &records, folder.path()).unwrap();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let table = read("table.md");
+    assert!(table.contains("| 3 | FTM, memorized, blocks all, linf |"), "{table}");
+    assert_eq!(table.matches("| retrain |").count(), 1, "{table}");
+    let page = read("index.html");
+    assert!(page.contains("<svg") && page.contains("A_F\\S") && !page.contains("http://e"));
+    assert!(files.iter().all(|file| file.exists()));
+    assert!(read("heat-map-3.svg").contains("block -1"));
+}
