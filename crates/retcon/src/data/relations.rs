@@ -541,7 +541,7 @@ pub(super) const RELATIONS: &[Relation] = &[
             "{} originates from",
             "The home country of {} is",
         ],
-        also: &["{} was created in", "{} was from", "{} is from"],
+        also: &["{} was created in", "{} was from", "{} is from", "What country is {} from?"],
     },
     Relation {
         kind: K::Product,
@@ -608,7 +608,12 @@ pub(super) const RELATIONS: &[Relation] = &[
             "The language in which {} was written is",
             "{} was first written in",
         ],
-        also: &["The language of {} is", "{} was written in", "The original language of {} was"],
+        also: &[
+            "The language of {} is",
+            "{} was written in",
+            "The original language of {} was",
+            "What language was {} written in?",
+        ],
     },
     Relation {
         kind: K::Film,

@@ -66,16 +66,16 @@ fn read() -> Result<FactSet> {
 
 /// A relation with the wordings that prompts are recognized by.
 fn relation(id: &str, label: &str, kind: Kind, property: Property) -> Relation {
-    let mut all = RELATIONS.iter();
-    let known = all.find(|known| known.kind == kind && known.property == Some(property));
+    let known = || {
+        let all = RELATIONS.iter();
+        all.filter(move |known| known.kind == kind && known.property == Some(property))
+    };
     let named = |wording: &str| wording.replace("{}", SUBJECT);
     let template = |wording: &&str| format!("{} {OBJECT}.", named(wording));
-    Relation {
-        id: id.to_owned(),
-        label: label.to_owned(),
-        templates: known.iter().flat_map(|known| known.wordings).map(template).collect(),
-        questions: known.iter().flat_map(|known| known.questions()).map(named).collect(),
-    }
+    // The first has the clearest sentences; as questions all of them ask for the same.
+    let templates = known().take(1).flat_map(|known| known.wordings).map(template).collect();
+    let questions = known().flat_map(|known| known.questions()).map(named).collect();
+    Relation { id: id.to_owned(), label: label.to_owned(), templates, questions }
 }
 
 /// The names of a kind, as they stand in a sentence, and what is known of each.
@@ -104,6 +104,7 @@ mod tests {
             let distinct: BTreeSet<_> = relation.templates.iter().collect();
             assert!(distinct.len() >= 4 && distinct.len() == relation.templates.len(), "{id}");
             assert!((0..relation.templates.len()).all(|n| relation.object_last(n)), "{id}");
+            assert!(!relation.questions.is_empty(), "{id}");
             let objects = set.triples.iter().filter(|triple| triple.relation == idx);
             let objects: BTreeSet<_> = objects.map(|triple| &triple.object).collect();
             assert!(objects.len() >= 5, "{id}: {objects:?}");
