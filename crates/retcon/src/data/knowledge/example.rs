@@ -146,6 +146,8 @@ fn closes(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn set(template: &str) -> FactSet {
@@ -261,5 +263,24 @@ mod tests {
         assert!(last("[X] is in [Y].") && last("[X]: \"[Y]\"") && last("[X] [Y]"));
         assert!(!last("[X] is in [Y] now") && !last("[Y] is [X]"));
         assert!(!set("[X] [Y]").relations[0].object_last(1));
+    }
+
+    proptest! {
+        #[test]
+        fn no_wording_panics(
+            template in r"([aé .]|\[X\]|\[Y\]|\[MASK\]){0,5}",
+            subject in r"[aé ]{0,3}(\[MASK\])?",
+        ) {
+            let mut set = set(&template);
+            set.triples[0].subject = subject;
+            set.triples[0].evidences[0].text = template;
+            for wording in [T, Wording::Question(0), Wording::Evidence(0)] {
+                let whole = set.example(0, "b", wording);
+                if let (Ok(whole), Ok(Some(before))) = (whole, set.example_before(0, "b", wording)) {
+                    prop_assert!(whole.unwrap().prompt.text().starts_with(before.prompt.text()));
+                    prop_assert_eq!(before.prompt.slot(), None);
+                }
+            }
+        }
     }
 }

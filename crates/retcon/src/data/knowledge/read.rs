@@ -107,6 +107,7 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -151,5 +152,22 @@ mod tests {
         let (folder, _) = write(b"");
         assert!(matches!(FactSet::read(folder.path()), Err(Error::NoSetFile { .. })));
         assert!(matches!(FactSet::read(&folder.path().join("none")), Err(Error::Io { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in r#"(\[|\{"src":"a")?[\{\}\[\]",:abé \n]*"#) {
+            let path = PathBuf::from("f");
+            let _ = file(&mut Builder::new("f"), &TextFile { path, text });
+        }
+
+        #[test]
+        fn no_case_panics(src in "[aé ?]{0,6}", name in "[aé ]{0,2}", rest in r"[\], ]{0,3}") {
+            let case = serde_json::json!({"subject": name, "src": src, "answers": ["b"]});
+            let path = PathBuf::from("f");
+            for text in [format!("{case}{rest}"), format!("[{case}{rest}")] {
+                let _ = file(&mut Builder::new("f"), &TextFile { path: path.clone(), text });
+            }
+        }
     }
 }
