@@ -135,7 +135,7 @@ impl Block<'_> {
     }
 
     fn id(&self, part: Part) -> WeightId {
-        WeightId::of_block(self.index, part)
+        WeightId::of_block(self.spec.weights_of(self.index), part)
     }
 
     fn site(&self, spot: Spot) -> Site {

@@ -26,7 +26,8 @@ pub struct Layout {
 pub struct Rule {
     /// The weight.
     pub part: Part,
-    /// The tensor's name, with `{b}` for the block; the prefix applies unless it starts with `/`.
+    /// The tensor's name, with `{b}` for the stored block, or `{g}` for its group and `{i}` for its
+    /// place in that; the prefix applies unless it starts with `/`.
     pub name: &'static str,
     /// How it lies there.
     pub form: Form,
@@ -60,7 +61,7 @@ impl Layout {
     pub fn ids<'a>(&'a self, spec: &Spec) -> Vec<(WeightId, &'a Rule)> {
         let ids = |rule: &'a Rule| {
             let part = rule.part;
-            let blocks = if part.is_per_block() { spec.n_blocks } else { 1 };
+            let blocks = if part.is_per_block() { spec.n_stored_blocks() } else { 1 };
             (0..blocks)
                 .map(move |b| (WeightId { block: part.is_per_block().then_some(b), part }, rule))
         };
@@ -75,13 +76,19 @@ impl Rule {
     }
 
     /// The tensor's name for `id`, after `prefix`.
-    pub fn tensor_name(&self, id: WeightId, prefix: &str) -> String {
+    pub fn tensor_name(&self, spec: &Spec, id: WeightId, prefix: &str) -> String {
         let name = match self.name.strip_prefix('/') {
             Some(absolute) => absolute.to_owned(),
             None => format!("{prefix}{}", self.name),
         };
         match id.block {
-            Some(block) => name.replace("{b}", &block.to_string()),
+            Some(block) => {
+                let n_inner = spec.groups.map_or(1, |groups| groups.n_inner);
+                let (group, inner) = (block / n_inner, block % n_inner);
+                name.replace("{b}", &block.to_string())
+                    .replace("{g}", &group.to_string())
+                    .replace("{i}", &inner.to_string())
+            }
             None => name,
         }
     }

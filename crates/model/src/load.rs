@@ -91,11 +91,11 @@ pub(crate) fn load(checkpoint: &Checkpoint, options: &Options) -> Result<(Spec, 
 /// Finds the tensor of every weight, and a weight for every tensor.
 fn plan(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Result<Plan> {
     let tensors = &checkpoint.tensors;
-    let prefix = prefix(checkpoint, layout);
+    let prefix = prefix(checkpoint, spec, layout);
     let (mut places, mut fresh) = (BTreeMap::new(), Vec::new());
     for (id, rule) in layout.ids(spec) {
         let Rule { form, .. } = *rule;
-        let usual = rule.tensor_name(id, prefix);
+        let usual = rule.tensor_name(spec, id, prefix);
         let name = spelling(checkpoint, layout, &usual).unwrap_or(usual);
         let Some(tensor) = tensors.get(&name) else {
             if is_optional(id.part) {
@@ -119,10 +119,11 @@ fn plan(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Result<Plan> {
     Ok(Plan { places, fresh })
 }
 
-fn prefix(checkpoint: &Checkpoint, layout: &Layout) -> &'static str {
+fn prefix(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> &'static str {
     let first = &layout.rules[0];
     let found = |prefix: &&&str| {
-        checkpoint.tensors.contains_key(&first.tensor_name(WeightId::global(first.part), prefix))
+        let name = first.tensor_name(spec, WeightId::global(first.part), prefix);
+        checkpoint.tensors.contains_key(&name)
     };
     layout.prefixes.iter().find(found).copied().unwrap_or(layout.prefixes[0])
 }

@@ -190,7 +190,7 @@ impl Model {
         let mut decoded = self.clone();
         for (id, param) in self.weights.iter() {
             let wanted = match id.block {
-                Some(block) => span.contains(&block),
+                Some(stored) => self.spec.runs_of(stored).any(|block| span.contains(&block)),
                 None => id.part == self.head_part() || id.part.is_linear(),
             };
             let lies_ready = match param.base() {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Site {
     /// What enters the first block.
     Embed,
-    /// A point of a block.
+    /// A point of a block, counted as they run, whichever weights it runs with.
     Block(usize, Spot),
     /// What is multiplied with the unembedding.
     Final,

@@ -13,8 +13,10 @@ pub struct Spec {
     pub family: &'static str,
     /// Tokens in the vocabulary.
     pub n_vocab: usize,
-    /// Blocks, each an attention and an MLP.
+    /// Blocks that run, each an attention and an MLP.
     pub n_blocks: usize,
+    /// How blocks share weights; `None` where each has its own.
+    pub groups: Option<Groups>,
     /// Width of the residual stream.
     pub d_model: usize,
     /// Width of the MLP's key: the input of its down-projection.
@@ -51,6 +53,16 @@ pub struct Spec {
     pub segments: bool,
     /// What turns the last hidden state into logits.
     pub head: Head,
+}
+
+/// Stored blocks that run more than once (ALBERT): the blocks of a group one after the other, that
+/// several times, and then those of the next group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// Groups; each has its share of the blocks that run.
+    pub n_groups: usize,
+    /// Stored blocks in a group.
+    pub n_inner: usize,
 }
 
 /// A normalization.
@@ -155,6 +167,26 @@ impl Head {
 }
 
 impl Spec {
+    /// How many blocks have weights of their own.
+    pub fn n_stored_blocks(&self) -> usize {
+        self.groups.map_or(self.n_blocks, |groups| groups.n_groups * groups.n_inner)
+    }
+
+    /// The stored block whose weights the block `block` runs with.
+    pub fn weights_of(&self, block: usize) -> usize {
+        let Some(Groups { n_groups, n_inner }) = self.groups else { return block };
+        let (round, inner) = (block / n_inner, block % n_inner);
+        // Rounded as transformers does it (`modeling_albert.py`), which matters where the groups
+        // don't divide the blocks.
+        let per_group = (self.n_blocks / n_inner) as f64 / n_groups as f64;
+        (round as f64 / per_group) as usize * n_inner + inner
+    }
+
+    /// The blocks that run with the weights of the stored block `stored`, ascending.
+    pub fn runs_of(&self, stored: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.n_blocks).filter(move |&block| self.weights_of(block) == stored)
+    }
+
     /// Whether a model of this kind has a weight.
     pub fn has(&self, part: Part) -> bool {
         let layer_norm = matches!(self.norm, Norm::Layer { .. });

@@ -11,7 +11,8 @@ use crate::spec::Spec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct WeightId {
-    /// The block, for a weight of one.
+    /// The block, for a weight of one, as it is stored: where blocks share weights, several that
+    /// run.
     pub block: Option<usize>,
     /// Which weight.
     pub part: Part,
@@ -23,7 +24,7 @@ impl WeightId {
         Self { block: None, part }
     }
 
-    /// A weight of block `block`.
+    /// A weight of the stored block `block`.
     pub fn of_block(block: usize, part: Part) -> Self {
         Self { block: Some(block), part }
     }

@@ -31,6 +31,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         family: FAMILY.name,
         n_vocab: sizes.n_vocab,
         n_blocks: sizes.n_blocks,
+        groups: None,
         d_model: sizes.d_model,
         d_mlp: config.get("intermediate_size")?,
         n_heads: sizes.n_heads,

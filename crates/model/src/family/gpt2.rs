@@ -29,6 +29,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         family: FAMILY.name,
         n_vocab: sizes.n_vocab,
         n_blocks: sizes.n_blocks,
+        groups: None,
         d_model: sizes.d_model,
         d_mlp: config.get_or("intermediate_size", 4 * sizes.d_model)?,
         n_heads: sizes.n_heads,

@@ -47,6 +47,7 @@ pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<S
         family,
         n_vocab: sizes.n_vocab,
         n_blocks: sizes.n_blocks,
+        groups: None,
         d_model: sizes.d_model,
         d_mlp: config.get("intermediate_size")?,
         n_heads: sizes.n_heads,

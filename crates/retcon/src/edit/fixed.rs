@@ -23,7 +23,8 @@ impl Start {
     pub fn of(model: &Model, ids: &[WeightId]) -> Self {
         use Part::{Embed, EmbedNorm, EmbedNormBias, Position, Segment};
         let of_id = |id: &WeightId| match (id.block, id.part) {
-            (Some(block), _) => Self::Block(block),
+            // Where blocks share weights, a change begins at the first that runs with them.
+            (Some(stored), _) => Self::Block(model.spec().runs_of(stored).next().unwrap_or(0)),
             (None, Embed | Position | Segment | EmbedNorm | EmbedNormBias) => Self::Embed,
             (None, _) => Self::Block(model.spec().n_blocks),
         };

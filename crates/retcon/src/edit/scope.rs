@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
-    /// The blocks.
+    /// The blocks, counted as they are stored: one that several share is one, and all of them
+    /// change with it.
     pub blocks: Blocks,
     /// What of them, and of what lies outside of them.
     pub components: Vec<Target>,
@@ -117,8 +118,7 @@ impl Scope {
     /// # Errors
     /// [`Error::BadSetting`] where a block is not there or nothing is covered.
     pub fn weights(&self, model: &Model) -> Result<Vec<WeightId>> {
-        let n_blocks = model.spec().n_blocks;
-        let blocks = self.blocks.resolve(n_blocks)?;
+        let blocks = self.blocks.resolve(model.spec().n_stored_blocks())?;
         let all_blocks = self.blocks == Blocks::All;
         let covered = |id: WeightId| {
             id.block.is_none_or(|block| blocks.contains(&block))
@@ -138,7 +138,7 @@ impl Scope {
 }
 
 impl Blocks {
-    /// The indices of the blocks, ascending, in a model of `n_blocks`.
+    /// The indices of the blocks, ascending, in a model that stores `n_blocks`.
     ///
     /// # Errors
     /// [`Error::BadSetting`] where one is not there.

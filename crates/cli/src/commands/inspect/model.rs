@@ -59,7 +59,7 @@ fn facts(
         ("family", format!("{}, {kind}", spec.family)),
         ("parameters", count(n_numbers)),
         ("memory", memory(shell, formats, n_numbers)),
-        ("blocks", spec.n_blocks.to_string()),
+        ("blocks", blocks(spec)),
         ("width", format!("{}, {} in the MLP", spec.d_model, spec.d_mlp)),
         ("heads", heads),
         ("vocabulary", count(spec.n_vocab)),
@@ -77,6 +77,14 @@ fn facts(
         facts.push(("deltas", deltas.join(", ")));
     }
     Ok(facts)
+}
+
+fn blocks(spec: &Spec) -> String {
+    let (n_blocks, n_stored) = (spec.n_blocks, spec.n_stored_blocks());
+    match n_blocks == n_stored {
+        true => n_blocks.to_string(),
+        false => format!("{n_blocks}, which share the weights of {n_stored}"),
+    }
 }
 
 fn formats(model: &Model) -> BTreeMap<String, Stored> {
@@ -175,6 +183,7 @@ fn to_json(
         "family": spec.family,
         "is_decoder": is_decoder(spec),
         "n_blocks": spec.n_blocks,
+        "n_stored_blocks": spec.n_stored_blocks(),
         "d_model": spec.d_model,
         "d_mlp": spec.d_mlp,
         "n_heads": spec.n_heads,
