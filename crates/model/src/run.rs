@@ -79,6 +79,10 @@ impl Model {
         if weights.has(norm) {
             x = weights.norm(norm, self.spec().norm, &x)?;
         }
+        let map = WeightId::global(Part::EmbedMap);
+        if weights.has(map) {
+            x = weights.linear(map, &x)?;
+        }
         Ok(Hidden { x: tap.at(Site::Embed, x)?, rows })
     }
 
@@ -104,7 +108,7 @@ impl Model {
     }
 
     /// Runs the blocks from `first` on and gives what is multiplied with the unembedding at the
-    /// rows `at` alone, which ascend: `[at, d_model]`. The last block, and with it the tap at its
+    /// rows `at` alone, which ascend: `[at, d_embed]`. The last block, and with it the tap at its
     /// later sites, sees only those rows, where its attention is past.
     ///
     /// # Errors
@@ -120,7 +124,7 @@ impl Model {
     }
 
     /// Runs everything and gives what is multiplied with the unembedding at the rows `at`, which
-    /// ascend: `[at, d_model]`.
+    /// ascend: `[at, d_embed]`.
     ///
     /// # Errors
     /// As [`Model::embed`] and [`Model::finish`].
@@ -195,7 +199,7 @@ impl Model {
         self.weights().has(id).then(|| self.weights().vector(id)).transpose()
     }
 
-    /// The logits of what [`Model::run`] gives: `[n, d_model]` to `[n, n_vocab]`.
+    /// The logits of what [`Model::run`] gives: `[n, d_embed]` to `[n, n_vocab]`.
     ///
     /// # Errors
     /// Where the device fails.

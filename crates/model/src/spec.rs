@@ -19,6 +19,9 @@ pub struct Spec {
     pub groups: Option<Groups>,
     /// Width of the residual stream.
     pub d_model: usize,
+    /// Width of the embeddings, where a linear map brings them to that of the residual stream
+    /// and the head maps back (ALBERT); `None` where they have that width.
+    pub factorized: Option<usize>,
     /// Width of the MLP's key: the input of its down-projection.
     pub d_mlp: usize,
     /// Query heads.
@@ -167,6 +170,11 @@ impl Head {
 }
 
 impl Spec {
+    /// Width of the embeddings, and of what is multiplied with the unembedding.
+    pub fn d_embed(&self) -> usize {
+        self.factorized.unwrap_or(self.d_model)
+    }
+
     /// How many blocks have weights of their own.
     pub fn n_stored_blocks(&self) -> usize {
         self.groups.map_or(self.n_blocks, |groups| groups.n_groups * groups.n_inner)
@@ -199,6 +207,7 @@ impl Spec {
             Part::Segment => self.segments,
             Part::EmbedNorm => self.norm_order == NormOrder::Post,
             Part::EmbedNormBias => self.norm_order == NormOrder::Post && layer_norm,
+            Part::EmbedMap | Part::EmbedMapBias => self.factorized.is_some(),
             Part::FinalNorm => self.norm_order == NormOrder::Pre,
             Part::FinalNormBias => self.norm_order == NormOrder::Pre && layer_norm,
             Part::QBias | Part::KBias | Part::VBias => self.biases.qkv,

@@ -89,15 +89,19 @@ enum Place {
 
 parts! {
     /// Token embeddings.
-    Embed "embed" Model Embeddings |s| vec![s.n_vocab, s.d_model];
+    Embed "embed" Model Embeddings |s| vec![s.n_vocab, s.d_embed()];
     /// Learned position embeddings.
-    Position "position" Model Embeddings |s| vec![s.n_positions, s.d_model];
+    Position "position" Model Embeddings |s| vec![s.n_positions, s.d_embed()];
     /// Segment embeddings (BERT's token types).
-    Segment "segment" Model Embeddings |s| vec![2, s.d_model];
+    Segment "segment" Model Embeddings |s| vec![2, s.d_embed()];
     /// The norm after the embeddings (BERT).
-    EmbedNorm "embed_norm" Model Norms |s| vec![s.d_model];
+    EmbedNorm "embed_norm" Model Norms |s| vec![s.d_embed()];
     /// Its bias.
-    EmbedNormBias "embed_norm.bias" Model Norms |s| vec![s.d_model];
+    EmbedNormBias "embed_norm.bias" Model Norms |s| vec![s.d_embed()];
+    /// What maps embeddings to the residual stream (ALBERT).
+    EmbedMap "embed_map" Model Embeddings |s| vec![s.d_model, s.d_embed()];
+    /// Its bias.
+    EmbedMapBias "embed_map.bias" Model Embeddings |s| vec![s.d_model];
     /// The attention's norm.
     AttnNorm "attn.norm" Block Norms |s| vec![s.d_model];
     /// Its bias.
@@ -143,15 +147,15 @@ parts! {
     /// Its bias.
     FinalNormBias "final_norm.bias" Model Norms |s| vec![s.d_model];
     /// The dense layer before the unembedding (BERT).
-    HeadDense "head.dense" Model Head |s| vec![s.d_model, s.d_model];
+    HeadDense "head.dense" Model Head |s| vec![s.d_embed(), s.d_model];
     /// Its bias.
-    HeadDenseBias "head.dense.bias" Model Head |s| vec![s.d_model];
+    HeadDenseBias "head.dense.bias" Model Head |s| vec![s.d_embed()];
     /// The norm before the unembedding (BERT).
-    HeadNorm "head.norm" Model Head |s| vec![s.d_model];
+    HeadNorm "head.norm" Model Head |s| vec![s.d_embed()];
     /// Its bias.
-    HeadNormBias "head.norm.bias" Model Head |s| vec![s.d_model];
+    HeadNormBias "head.norm.bias" Model Head |s| vec![s.d_embed()];
     /// What maps the last hidden state to logits, where it isn't the embedding.
-    Unembed "unembed" Model Head |s| vec![s.n_vocab, s.d_model];
+    Unembed "unembed" Model Head |s| vec![s.n_vocab, s.d_embed()];
     /// The bias of the logits.
     UnembedBias "unembed.bias" Model Head |s| vec![s.n_vocab];
 }
@@ -161,6 +165,7 @@ impl Part {
     pub fn bias(self) -> Option<Self> {
         Some(match self {
             Self::EmbedNorm => Self::EmbedNormBias,
+            Self::EmbedMap => Self::EmbedMapBias,
             Self::AttnNorm => Self::AttnNormBias,
             Self::Q => Self::QBias,
             Self::K => Self::KBias,
@@ -191,8 +196,8 @@ impl Part {
 
     /// Whether it is a matrix that maps hidden states.
     pub fn is_linear(self) -> bool {
-        use Part::{Down, Gate, HeadDense, K, O, Q, Unembed, Up, V};
-        matches!(self, Q | K | V | O | Gate | Up | Down | HeadDense | Unembed)
+        use Part::{Down, EmbedMap, Gate, HeadDense, K, O, Q, Unembed, Up, V};
+        matches!(self, EmbedMap | Q | K | V | O | Gate | Up | Down | HeadDense | Unembed)
     }
 }
 

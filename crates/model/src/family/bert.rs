@@ -33,6 +33,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         n_blocks: sizes.n_blocks,
         groups: None,
         d_model: sizes.d_model,
+        factorized: None,
         d_mlp: config.get("intermediate_size")?,
         n_heads: sizes.n_heads,
         n_kv_heads: sizes.n_heads,

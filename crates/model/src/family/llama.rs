@@ -49,6 +49,7 @@ pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<S
         n_blocks: sizes.n_blocks,
         groups: None,
         d_model: sizes.d_model,
+        factorized: None,
         d_mlp: config.get("intermediate_size")?,
         n_heads: sizes.n_heads,
         n_kv_heads: sizes.n_kv_heads,

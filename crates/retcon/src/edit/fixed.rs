@@ -21,11 +21,12 @@ pub enum Start {
 impl Start {
     /// That of the weights `ids`.
     pub fn of(model: &Model, ids: &[WeightId]) -> Self {
-        use Part::{Embed, EmbedNorm, EmbedNormBias, Position, Segment};
+        use Part::{Embed, EmbedMap, EmbedMapBias, EmbedNorm, EmbedNormBias, Position, Segment};
         let of_id = |id: &WeightId| match (id.block, id.part) {
             // Where blocks share weights, a change begins at the first that runs with them.
             (Some(stored), _) => Self::Block(model.spec().runs_of(stored).next().unwrap_or(0)),
-            (None, Embed | Position | Segment | EmbedNorm | EmbedNormBias) => Self::Embed,
+            (None, Embed | Position | Segment) => Self::Embed,
+            (None, EmbedNorm | EmbedNormBias | EmbedMap | EmbedMapBias) => Self::Embed,
             (None, _) => Self::Block(model.spec().n_blocks),
         };
         ids.iter().map(of_id).min().unwrap_or(Self::Embed)

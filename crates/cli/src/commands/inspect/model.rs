@@ -60,7 +60,7 @@ fn facts(
         ("parameters", count(n_numbers)),
         ("memory", memory(shell, formats, n_numbers)),
         ("blocks", blocks(spec)),
-        ("width", format!("{}, {} in the MLP", spec.d_model, spec.d_mlp)),
+        ("width", widths(spec)),
         ("heads", heads),
         ("vocabulary", count(spec.n_vocab)),
         ("positions", count(spec.n_positions)),
@@ -77,6 +77,11 @@ fn facts(
         facts.push(("deltas", deltas.join(", ")));
     }
     Ok(facts)
+}
+
+fn widths(spec: &Spec) -> String {
+    let embeddings = spec.factorized.map(|width| format!(", {width} in the embeddings"));
+    format!("{}, {} in the MLP{}", spec.d_model, spec.d_mlp, embeddings.unwrap_or_default())
 }
 
 fn blocks(spec: &Spec) -> String {
@@ -127,7 +132,7 @@ fn sites(spec: &Spec) -> Vec<(String, usize)> {
     let of_block =
         Spot::ALL.iter().map(|spot| (format!("blocks.B.{}", spot.name()), width(*spot, spec)));
     let first = (Site::Embed.to_string(), spec.d_model);
-    let last = (Site::Final.to_string(), spec.d_model);
+    let last = (Site::Final.to_string(), spec.d_embed());
     std::iter::once(first).chain(of_block).chain([last]).collect()
 }
 
@@ -185,6 +190,7 @@ fn to_json(
         "n_blocks": spec.n_blocks,
         "n_stored_blocks": spec.n_stored_blocks(),
         "d_model": spec.d_model,
+        "d_embed": spec.d_embed(),
         "d_mlp": spec.d_mlp,
         "n_heads": spec.n_heads,
         "n_kv_heads": spec.n_kv_heads,
