@@ -20,19 +20,14 @@ fn an_edit_is_reported_and_its_delta_written() {
 
 #[test]
 fn an_encoder_is_edited_at_its_mask() {
-    let dir = Dir::new();
-    let model = fixture("bert");
-    dir.edit(&model, "a.safetensors");
-    let args = [
-        "ask",
-        text(&model),
-        &format!("{PROMPT} [MASK]."),
-        "--top",
-        "1",
-        "--delta",
-        "a.safetensors",
-    ];
-    dir.run(args).ok().says("berlin");
+    for name in ["bert", "albert"] {
+        let dir = Dir::new();
+        let model = fixture(name);
+        dir.edit(&model, "a.safetensors");
+        let prompt = format!("{PROMPT} [MASK].");
+        let args = ["ask", text(&model), &prompt, "--top", "1", "--delta", "a.safetensors"];
+        dir.run(args).ok().says("berlin");
+    }
 }
 
 #[test]

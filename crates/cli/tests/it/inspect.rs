@@ -5,9 +5,13 @@ use super::dir::{Dir, FACT, fixture, text};
 #[test]
 fn models_of_every_kind_are_described() {
     let dir = Dir::new();
-    for (name, family) in
-        [("llama-tied", "llama"), ("gpt2", "gpt2"), ("bert", "bert"), ("llama-gguf", "llama")]
-    {
+    for (name, family) in [
+        ("llama-tied", "llama"),
+        ("gpt2", "gpt2"),
+        ("bert", "bert"),
+        ("albert", "albert"),
+        ("llama-gguf", "llama"),
+    ] {
         let model = fixture(name);
         let run = dir.run(["inspect", text(&model)]).ok();
         run.says(family).says("blocks.B.mlp.key").says("vocabulary").says("mapped");
@@ -22,6 +26,17 @@ fn weights_that_were_drawn_are_told() {
     let dir = Dir::new();
     let run = dir.run(["inspect", text(&fixture("bert-headless"))]).ok();
     run.says("drawn, not in the checkpoint").complains("a new one is drawn");
+}
+
+#[test]
+fn blocks_that_share_weights_are_told() {
+    let dir = Dir::new();
+    let model = fixture("albert");
+    let run = dir.run(["inspect", text(&model)]).ok();
+    run.says("4, which share the weights of 1").says("24 in the embeddings").says("B from 0 to 3");
+    let json = dir.run(["inspect", text(&model), "--json"]).ok().json();
+    assert_eq!((&json["n_blocks"], &json["n_stored_blocks"]), (&4.into(), &1.into()));
+    assert_eq!((&json["d_model"], &json["d_embed"]), (&32.into(), &24.into()));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The model families: one file each, one line each in [`FAMILIES`].
 
+mod albert;
 mod bert;
 mod gpt2;
 mod llama;
@@ -12,7 +13,8 @@ use crate::spec::{Rotary, Scaling, Spec};
 use crate::weight_id::Part;
 
 /// All families, in the order in which they are asked.
-pub const FAMILIES: &[Family] = &[llama::FAMILY, qwen::FAMILY, gpt2::FAMILY, bert::FAMILY];
+pub const FAMILIES: &[Family] =
+    &[llama::FAMILY, qwen::FAMILY, gpt2::FAMILY, bert::FAMILY, albert::FAMILY];
 
 /// A model family: how its configuration reads, and where its weights lie. All that the rest of
 /// the crate knows of a family is in the [`Spec`] and the [`Layout`] that it makes.

@@ -52,7 +52,7 @@ const ATTENTION: &[&str] = &["blocks.0.attn.q"];
 
 #[test]
 fn undo_restores_logits_exactly() {
-    for name in ["llama", "llama-tied", "llama-gguf", "qwen2", "gpt2", "bert"] {
+    for name in ["llama", "llama-tied", "llama-gguf", "qwen2", "gpt2", "bert", "albert-groups"] {
         let base = model(name);
         let start = logits(&base);
         let dense = ["blocks.1.mlp.down", "blocks.1.mlp.norm", "embed"];
@@ -154,6 +154,7 @@ fn a_merged_checkpoint_is_the_edited_model() {
         ("llama", "llama", 1e-4),
         ("gpt2", "gpt2", 1e-4),
         ("bert", "bert", 1e-4),
+        ("albert-groups", "albert", 1e-4),
         ("llama-tied", "tied", 0.5),
         ("llama-gguf", "llama.gguf", 0.5),
     ] {

@@ -153,6 +153,22 @@ fn bert_without_a_head_equals_the_reference_up_to_it() {
 }
 
 #[test]
+fn albert_equals_the_reference() {
+    check("albert");
+    assert!(model("albert").source().fresh().is_empty());
+}
+
+#[test]
+fn albert_in_groups_without_a_head_equals_the_reference_up_to_it() {
+    check("albert-groups");
+    let model = model("albert-groups");
+    assert_eq!(model.source().fresh().len(), 5);
+    let weights_of: Vec<_> = (0..6).map(|block| model.spec().weights_of(block)).collect();
+    assert_eq!(weights_of, [0, 1, 0, 1, 2, 3]);
+    assert_eq!(model.spec().runs_of(1).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
 fn running_part_by_part_is_running_whole() {
     let model = model("llama");
     let batch = Batch::new([vec![5, 6, 7, 8], vec![9, 10]]).unwrap();

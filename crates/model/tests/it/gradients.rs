@@ -25,6 +25,21 @@ const BERT: &[(&str, &str)] = &[
     ("bert.embeddings.word_embeddings.weight", "embed"),
 ];
 
+/// Sums over the four blocks that run with these weights.
+const ALBERT: &[(&str, &str)] = &[
+    ("albert.encoder.albert_layer_groups.0.albert_layers.0.ffn_output.weight", "blocks.0.mlp.down"),
+    (
+        "albert.encoder.albert_layer_groups.0.albert_layers.0.attention.query.weight",
+        "blocks.0.attn.q",
+    ),
+    (
+        "albert.encoder.albert_layer_groups.0.albert_layers.0.attention.LayerNorm.weight",
+        "blocks.0.attn.norm",
+    ),
+    ("albert.encoder.embedding_hidden_mapping_in.weight", "embed_map"),
+    ("albert.embeddings.word_embeddings.weight", "embed"),
+];
+
 fn check(name: &str, weights: &[(&str, &str)]) {
     let (model, expected) = (model(name), expected(name));
     let grads = &expected["grads"];
@@ -73,4 +88,9 @@ fn llama_gradients_equal_the_reference() {
 #[test]
 fn bert_gradients_equal_the_reference() {
     check("bert", BERT);
+}
+
+#[test]
+fn gradients_of_shared_weights_are_sums_as_the_reference_has_them() {
+    check("albert", ALBERT);
 }

@@ -24,10 +24,10 @@ fn broken(change: impl FnOnce(&mut BTreeMap<String, Stored>)) -> Error {
     Model::open(folder.path(), &Options::default()).unwrap_err()
 }
 
-/// As [`broken`], with `from` replaced in the settings.
-fn misconfigured(from: &str, to: &str) -> Error {
+/// As [`broken`], of the fixture `name` with `from` replaced in the settings.
+fn misconfigured(name: &str, from: &str, to: &str) -> Error {
     let folder = tempfile::tempdir().unwrap();
-    copy(&fixture("llama"), folder.path());
+    copy(&fixture(name), folder.path());
     let path = folder.path().join("config.json");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{text}");
@@ -72,18 +72,30 @@ fn a_misshapen_tensor_is_named_with_both_shapes() {
 
 #[test]
 fn an_unknown_family_names_the_known_ones() {
-    let error = misconfigured("\"llama\"", "\"mamba\"").to_string();
-    for name in ["mamba", "llama", "qwen2", "gpt2", "bert"] {
+    let error = misconfigured("llama", "\"llama\"", "\"mamba\"").to_string();
+    for name in ["mamba", "llama", "qwen2", "gpt2", "bert", "albert"] {
         assert!(error.contains(name), "{error}");
     }
 }
 
 #[test]
 fn settings_that_contradict_each_other_are_named() {
-    let error = misconfigured("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3");
+    let error = misconfigured("llama", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3");
     assert!(error.to_string().contains("num_key_value_heads"), "{error}");
-    let error = misconfigured("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 0");
+    let error = misconfigured("llama", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 0");
     assert!(error.to_string().contains("num_hidden_layers"), "{error}");
+    for groups in ["0", "5"] {
+        let to = format!("\"num_hidden_groups\": {groups}");
+        let error = misconfigured("albert", "\"num_hidden_groups\": 1", &to).to_string();
+        assert!(error.contains("num_hidden_groups") && error.contains("from 1 to 4"), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_tensor_of_a_group_is_named_in_full() {
+    // One group more than the file has.
+    let error = misconfigured("albert", "\"num_hidden_groups\": 1", "\"num_hidden_groups\": 2");
+    assert!(error.to_string().contains("albert_layer_groups.1.albert_layers.0."), "{error}");
 }
 
 #[test]

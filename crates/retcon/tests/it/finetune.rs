@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::DType;
+use retcon::edit::lookup::query;
 use retcon::edit::scope::Scope;
+use retcon::eval::belief::scores;
 use retcon::eval::questions::Counts;
 use retcon::model::{Component, Part, WeightId};
-use retcon::{Ctx, Delta, Error, Method, Update, compare};
+use retcon::{Ctx, Delta, Error, Method, Model, Update, compare};
 use serde_json::{Map, json};
 
 use crate::{edit, facts, model};
@@ -32,11 +34,16 @@ fn most(delta: &Delta, id: WeightId) -> f64 {
 
 #[test]
 fn every_family_learns_and_forgets_again() {
-    for name in ["llama", "llama-tied", "llama-gguf", "mistral", "qwen2", "qwen3", "gpt2", "bert"] {
+    for name in
+        ["llama", "llama-tied", "llama-gguf", "mistral", "qwen2", "qwen3", "gpt2", "bert", "albert"]
+    {
         let model = model(name);
         let facts = facts(CAPITALS);
         // Random models have no structure to keep: only the objective is tested here.
-        let mut settings = json!({"blocks": "1", "components": ["mlp", "attention"], "steps": 200});
+        // The second block, or the only one.
+        let block = model.spec().n_stored_blocks().min(2) - 1;
+        let mut settings =
+            json!({"blocks": block, "components": ["mlp", "attention"], "steps": 200});
         widen(&mut settings);
         let delta = Arc::new(edit(&model, &facts, &settings, 0).unwrap());
         assert_eq!(delta.record.scores["satisfied"], true, "{name}: {}", delta.record.scores);
@@ -52,6 +59,49 @@ fn every_family_learns_and_forgets_again() {
         assert_eq!(undone.drift.max_kl, 0.0, "{name}");
         assert!(undone.rows.iter().all(|row| row.before == row.after), "{name}");
     }
+}
+
+#[test]
+fn a_change_to_shared_weights_is_made_in_every_block_that_runs_with_them() {
+    for (name, blocks) in [("albert", 0..1), ("albert-groups", 0..4)] {
+        let (model, facts) = (model(name), facts(CAPITALS));
+        let queries = facts.iter().map(|f| query(&model, &f.prompt, &f.target_new).unwrap());
+        let queries: Vec<_> = queries.collect();
+        let loss = |model: &Model| {
+            let scores = scores(model, &queries).unwrap();
+            let shares = scores.iter().zip(&queries);
+            -shares.map(|(s, q)| s.log_prob / q.object.len() as f64).sum::<f64>() / 3.0
+        };
+        for block in blocks {
+            let mut settings =
+                json!({"blocks": block.to_string(), "steps": 3, "storage_error": 1e-9});
+            widen(&mut settings);
+            let delta = Arc::new(edit(&model, &facts, &settings, 0).unwrap());
+            // What the loop saw, which runs only a part, is what the whole edited model does.
+            let seen = delta.record.scores["loss"].as_f64().unwrap();
+            let is = loss(&model.with(&delta).unwrap());
+            // Both are sums of f32 numbers near 5.
+            assert!((seen - is).abs() < 1e-4, "{name}, block {block}: {seen} {is}");
+            assert!(loss(&model) - is > 0.1, "{name}, block {block}: nothing was learned");
+        }
+    }
+}
+
+#[test]
+fn scopes_count_blocks_as_they_are_stored() {
+    let covered = |name: &str, blocks: &str| -> Vec<Option<usize>> {
+        let scope = json!({"blocks": blocks, "components": ["mlp-down"]});
+        let ids = serde_json::from_value::<Scope>(scope).unwrap().weights(&model(name)).unwrap();
+        ids.iter().filter(|id| id.part == Part::Down).map(|id| id.block).collect()
+    };
+    for blocks in ["auto", "all", "-1", "0"] {
+        assert_eq!(covered("albert", blocks), [Some(0)], "{blocks}");
+    }
+    assert_eq!(covered("albert-groups", "auto"), [Some(2)]);
+    assert_eq!(covered("albert-groups", "-1"), [Some(3)]);
+    assert_eq!(covered("albert-groups", "all").len(), 4);
+    let error = edit(&model("albert"), &facts(CAPITALS), &json!({"blocks": "3"}), 0).unwrap_err();
+    assert!(error.to_string().contains("blocks from 0 to 0"), "{error}");
 }
 
 #[test]

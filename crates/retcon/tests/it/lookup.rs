@@ -52,6 +52,26 @@ fn an_encoder_reads_the_object_at_as_many_masks_as_it_has_tokens() {
 }
 
 #[test]
+fn an_encoder_sees_the_tokens_of_the_text_with_its_mask() {
+    for name in ["bert", "albert"] {
+        let model = model(name);
+        let tokenizer = model.tokenizer();
+        for text in
+            ["{France}'s capital is [MASK], a city", "[MASK] is in {France}", "{A}  [MASK] ."]
+        {
+            let prompt = Prompt::parse(text).unwrap();
+            let query = query(&model, &prompt, "paris").unwrap();
+            let whole = tokenizer.encode(&text.replace(['{', '}'], "")).unwrap().ids;
+            let whole = [tokenizer.prefix(), &whole, tokenizer.suffix()].concat();
+            assert_eq!(query.ids, whole, "{name}: {text}");
+            assert_eq!(self::text(&model, &query.object), "paris", "{name}");
+            let subject = self::text(&model, &query.ids[query.subject.unwrap()]);
+            assert!(["france", "a"].contains(&subject.as_str()), "{name}: {text}: {subject}");
+        }
+    }
+}
+
+#[test]
 fn an_encoder_puts_an_object_without_a_place_at_the_end_of_a_sentence() {
     let model = model("bert");
     let prompt = Prompt::parse("The capital of {France} is").unwrap();
