@@ -1,5 +1,6 @@
 //! `edit`: facts become a delta, which is measured before it is written.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -46,7 +47,9 @@ pub(crate) fn run(shell: &Shell, job: &Edit) -> Result<Outcome> {
         file::write(&made.delta, &job.out)?;
     }
     shell.say(report::rows(&made.report))?;
-    shell.say(format!("\n{}", pairs(made.summary()?)))?;
+    let mut summary = made.summary()?;
+    summary.extend(reach(&model, &made.delta).map(|reach| ("reach", reach)));
+    shell.say(format!("\n{}", pairs(summary)))?;
     shell.say(format!("\n{}", verdict(job, &made, keep)?))?;
     if keep {
         shell.note(next(job))?;
@@ -106,6 +109,14 @@ impl Made {
         lines.push(("time", format!("{:.1} s to edit", self.seconds)));
         Ok(lines)
     }
+}
+
+/// In how many blocks the changed weights run, where that is more than there are of them.
+fn reach(model: &Model, delta: &Delta) -> Option<String> {
+    let stored: BTreeSet<_> = delta.updates.keys().filter_map(|id| id.block).collect();
+    let n_runs = stored.iter().flat_map(|&block| model.spec().runs_of(block)).count();
+    (n_runs > stored.len())
+        .then(|| format!("{n_runs} blocks run with the changed weights of {}", stored.len()))
 }
 
 /// How big a delta is, in words.

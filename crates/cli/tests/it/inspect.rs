@@ -37,6 +37,7 @@ fn blocks_that_share_weights_are_told() {
     let json = dir.run(["inspect", text(&model), "--json"]).ok().json();
     assert_eq!((&json["n_blocks"], &json["n_stored_blocks"]), (&4.into(), &1.into()));
     assert_eq!((&json["d_model"], &json["d_embed"]), (&32.into(), &24.into()));
+    dir.edit(&model, "a.safetensors").says("4 blocks run with the changed weights of 1");
 }
 
 #[test]
