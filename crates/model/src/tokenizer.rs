@@ -170,6 +170,13 @@ impl Tokenizer {
         self.special.mask
     }
 
+    /// Whether the space before a hidden token belongs to it, as in vocabularies where a space is
+    /// a token of its own.
+    pub fn mask_takes_space(&self) -> bool {
+        let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
+        self.special.mask.and_then(|id| added.get(&id)).is_some_and(|token| token.lstrip)
+    }
+
     /// One more than the highest id. The model's embedding can have more rows than this.
     pub fn n_vocab(&self) -> usize {
         self.n_vocab

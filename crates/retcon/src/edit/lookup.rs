@@ -92,7 +92,9 @@ fn masked(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
     let slot = prompt.slot().ok_or_else(|| Error::EmptyObject { prompt: prompt.text().into() })?;
     // An encoder's words are split before they are encoded, so the pieces around the slot have
     // the ids that they have in the whole.
-    let left = tokenizer.encode(&prompt.text()[..slot.start])?;
+    let left = &prompt.text()[..slot.start];
+    let left = if tokenizer.mask_takes_space() { left.trim_end() } else { left };
+    let left = tokenizer.encode(left)?;
     let right = tokenizer.encode(&prompt.text()[slot.end..])?;
     let object = tokenizer.encode_continuation(object)?;
     let n_prefix = tokenizer.prefix().len();

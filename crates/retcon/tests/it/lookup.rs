@@ -53,7 +53,7 @@ fn an_encoder_reads_the_object_at_as_many_masks_as_it_has_tokens() {
 
 #[test]
 fn an_encoder_sees_the_tokens_of_the_text_with_its_mask() {
-    for name in ["bert", "albert"] {
+    for name in ["bert", "albert", "albert-groups"] {
         let model = model(name);
         let tokenizer = model.tokenizer();
         for text in
