@@ -7,7 +7,7 @@ use std::path::Path;
 use candle_core::DType;
 use retcon_kernels::stored::{Bytes, Format, Stored};
 use retcon_model::checkpoint::safetensors;
-use retcon_model::{Batch, Error, Model, Options, Precision};
+use retcon_model::{Batch, Checkpoint, Container, Error, Model, Options, Precision};
 
 use crate::{fixture, model};
 
@@ -96,6 +96,14 @@ fn a_missing_tensor_of_a_group_is_named_in_full() {
     // One group more than the file has.
     let error = misconfigured("albert", "\"num_hidden_groups\": 1", "\"num_hidden_groups\": 2");
     assert!(error.to_string().contains("albert_layer_groups.1.albert_layers.0."), "{error}");
+}
+
+#[test]
+fn a_family_that_gguf_has_no_names_for_is_refused_there() {
+    let mut checkpoint = Checkpoint::open(&fixture("albert")).unwrap();
+    checkpoint.container = Container::Gguf;
+    let error = Model::of(checkpoint, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("general.architecture") && error.contains("albert"), "{error}");
 }
 
 #[test]
