@@ -17,6 +17,9 @@ pub struct Layout {
     pub spellings: &'static [(&'static str, &'static str)],
     /// One line a weight.
     pub rules: Vec<Rule>,
+    /// Tensors by full name that some files have, and that repeat a weight for programs that look
+    /// for it there: never read, but written with it.
+    pub copies: &'static [(Part, &'static str)],
     /// Endings and beginnings of tensors that are no weights: buffers, heads for other tasks.
     pub ignored: &'static [&'static str],
 }

@@ -29,6 +29,8 @@ pub struct Source {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     places: BTreeMap<WeightId, (String, Form)>,
+    /// The tensor of a weight, and another that may repeat it.
+    copies: Vec<(String, String)>,
     fresh: Vec<WeightId>,
 }
 
@@ -41,6 +43,19 @@ impl Source {
     /// The tensor that holds the weight `id`, by name, and in what form.
     pub fn place(&self, id: WeightId) -> Option<(&str, Form)> {
         self.plan.places.get(&id).map(|(name, form)| (name.as_str(), *form))
+    }
+
+    /// The tensors that no weight is read from, and that repeat the tensor `name`.
+    pub(crate) fn copies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let tensors = &self.checkpoint.tensors;
+        let repeats = move |copy: &str| match (tensors.get(copy), tensors.get(name)) {
+            (Some(a), Some(b)) => {
+                a.format() == b.format() && a.shape() == b.shape() && **a.bytes() == **b.bytes()
+            }
+            _ => false,
+        };
+        let copies = self.plan.copies.iter().filter(move |(of, copy)| of == name && repeats(copy));
+        copies.map(|(_, copy)| copy.as_str())
     }
 
     pub(crate) fn fingerprint(&self, id: WeightId, param: &Param) -> Result<String> {
@@ -116,7 +131,25 @@ fn plan(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Result<Plan> {
     }
     check_head(checkpoint, &fresh)?;
     check_nothing_is_left(checkpoint, spec, layout, &places)?;
-    Ok(Plan { places, fresh })
+    let copies = copies(checkpoint, layout, &places);
+    Ok(Plan { places, copies, fresh })
+}
+
+/// The tensors that the layout knows as copies, where no weight is read from them.
+fn copies(
+    checkpoint: &Checkpoint,
+    layout: &Layout,
+    places: &BTreeMap<WeightId, (String, Form)>,
+) -> Vec<(String, String)> {
+    let is_read = |name: &str| places.values().any(|(place, _)| place == name);
+    let there = layout.copies.iter().filter(|(_, copy)| checkpoint.tensors.contains_key(*copy));
+    there
+        .filter(|(_, copy)| !is_read(copy))
+        .filter_map(|(part, copy)| {
+            let (name, _) = places.get(&WeightId::global(*part))?;
+            Some((name.clone(), (*copy).to_owned()))
+        })
+        .collect()
 }
 
 fn prefix(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> &'static str {

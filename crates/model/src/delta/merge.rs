@@ -25,7 +25,7 @@ pub struct Rounding {
 
 /// Writes `model` with all its deltas at `out`: a folder for a folder, a GGUF file of the same
 /// types for a GGUF file. Tensors that no delta touches stay as they are, byte for byte. Gives
-/// what rounding did to the others.
+/// what rounding did to the others; those that repeat a changed tensor are written as that is.
 ///
 /// # Errors
 /// [`Error::NotInCheckpoint`] where a changed weight has no tensor in it, and those of
@@ -37,6 +37,9 @@ pub fn merge(model: &Model, out: &Path) -> Result<Vec<Rounding>> {
         let (written, error) = rewrite(model, original, &ids)?;
         let format = original.format().to_string();
         roundings.push(Rounding { tensor: tensor.clone(), format, error });
+        for copy in model.source().copies(&tensor) {
+            replacements.insert(copy.to_owned(), written.clone());
+        }
         replacements.insert(tensor, written);
     }
     model.source().checkpoint.export(out, &replacements)?;

@@ -126,6 +126,10 @@ fn layout(spec: &Spec, _: Container) -> Layout {
         prefixes: &["albert.", ""],
         spellings: &[],
         rules,
+        copies: &[
+            (Part::Embed, "predictions.decoder.weight"),
+            (Part::UnembedBias, "predictions.decoder.bias"),
+        ],
         ignored: &["position_ids", "pooler.", "sop_classifier.", "predictions.decoder."],
     }
 }

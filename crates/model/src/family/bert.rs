@@ -122,6 +122,10 @@ fn layout(spec: &Spec, container: Container) -> Layout {
         },
         spellings: &[("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")],
         rules,
+        copies: &[
+            (Part::Embed, "cls.predictions.decoder.weight"),
+            (Part::UnembedBias, "cls.predictions.decoder.bias"),
+        ],
         ignored: &["position_ids", "pooler.", "seq_relationship.", "predictions.decoder."],
     }
 }

@@ -125,6 +125,7 @@ pub(super) fn layout(spec: &Spec, container: Container) -> Layout {
         },
         spellings: &[],
         rules,
+        copies: &[(Part::Embed, "lm_head.weight")],
         ignored: &["rotary_emb.inv_freq", "rope_freqs.weight", "lm_head.weight"],
     }
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use retcon_model::checkpoint::safetensors;
 use retcon_model::delta::{file, merge::merge};
 use retcon_model::random::Random;
-use retcon_model::{Batch, Delta, Error, Model, Options, Record, Update, WeightId};
+use retcon_model::{Batch, Checkpoint, Delta, Error, Model, Options, Record, Update, WeightId};
 
 use crate::{fixture, model};
 
@@ -144,6 +145,49 @@ fn a_delta_written_by_the_first_version_still_loads() {
     assert_eq!(delta.record.method, "test");
     assert_eq!(delta.updates.len(), 2);
     model("llama").with(&Arc::new(delta)).unwrap();
+}
+
+#[test]
+fn a_tensor_that_repeats_a_changed_one_is_merged_with_it() {
+    // Transformers 5 goes by such a tensor wherever it differs from the one that it repeats.
+    for (name, embed, bias, head) in [
+        (
+            "albert",
+            "albert.embeddings.word_embeddings.weight",
+            "predictions.bias",
+            "predictions.decoder",
+        ),
+        (
+            "bert",
+            "bert.embeddings.word_embeddings.weight",
+            "cls.predictions.bias",
+            "cls.predictions.decoder",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, out) = (folder.path().join("from"), folder.path().join("out"));
+        Checkpoint::open(&fixture(name)).unwrap().export(&from, &BTreeMap::new()).unwrap();
+        let path = from.join("model.safetensors");
+        let file = safetensors::open(&path).unwrap().file;
+        let mut tensors: BTreeMap<_, _> =
+            file.tensors().map(|(name, stored)| (name.to_owned(), stored.clone())).collect();
+        let copies = [(format!("{head}.weight"), embed), (format!("{head}.bias"), bias)];
+        for (copy, of) in &copies {
+            tensors.insert(copy.clone(), tensors[*of].clone());
+        }
+        std::fs::remove_file(&path).unwrap();
+        safetensors::write(&path, &tensors, &BTreeMap::new()).unwrap();
+
+        let base = Model::open(&from, &Options::default()).unwrap();
+        let edited = base.with(&delta(&base, &["embed", "unembed.bias"], &[], 5)).unwrap();
+        merge(&edited, &out).unwrap();
+        let merged = Checkpoint::open(&out).unwrap();
+        for (copy, of) in &copies {
+            let (found, expected) = (merged.tensor(copy).unwrap(), merged.tensor(of).unwrap());
+            assert_eq!(**found.bytes(), **expected.bytes(), "{name}: {copy}");
+            assert_ne!(**found.bytes(), **tensors[*of].bytes(), "{name}: {copy}");
+        }
+    }
 }
 
 #[test]
