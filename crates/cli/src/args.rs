@@ -181,7 +181,7 @@ pub(crate) struct Aliases {
     /// Blocks that may change: auto, all, 3, 4-7, -1
     #[arg(long, help_heading = SHORT, value_name = "BLOCKS", allow_hyphen_values = true)]
     pub(crate) blocks: Option<String>,
-    /// What of them may change: attention, mlp, mlp-down, norms, embeddings, all
+    /// What of them may change: attention, mlp, mlp-up, mlp-down, norms, embeddings, head, all
     #[arg(long, help_heading = SHORT, value_name = "A,B")]
     pub(crate) components: Option<String>,
     /// What holds the weights near their old values: none, l2, linf

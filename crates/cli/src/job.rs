@@ -23,7 +23,7 @@ pub(crate) enum Job {
     Ask(Ask),
     Edit(Edit),
     Train(Train),
-    Experiment(Experiment),
+    Experiment(Box<Experiment>),
     Apply(Apply),
     Undo(Undo),
     Stack(Stack),
@@ -135,7 +135,7 @@ impl Job {
             Command::Ask(args) => Self::Ask(ask(args)?),
             Command::Edit(args) => Self::Edit(edit(*args)?),
             Command::Train(args) => Self::Train(train(*args)?),
-            Command::Experiment(args) => Self::Experiment(experiment(args)?),
+            Command::Experiment(args) => Self::Experiment(Box::new(experiment(args)?)),
             Command::Apply(args) => Self::Apply(apply(args)?),
             Command::Undo(args) => Self::Undo(undo(args)?),
             Command::Stack(args) => {

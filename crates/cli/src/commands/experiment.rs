@@ -13,7 +13,7 @@ use crate::shell::Shell;
 /// Carries out what is missing in the folder, and writes its report.
 pub(crate) fn run(shell: &Shell, job: &Experiment) -> Result<Outcome> {
     let model = job.model.open(shell, &[])?;
-    let n_cells = job.plan.cells(model.spec().n_blocks).len();
+    let n_cells = job.plan.cells(model.spec().n_stored_blocks()).len();
     shell.note(format!("{}: {n_cells} cells", job.plan.name))?;
     let bar = progress::steps(shell);
     let seed = job.plan.seeds.first().copied().unwrap_or_default();

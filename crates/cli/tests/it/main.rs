@@ -6,6 +6,7 @@ mod ask;
 mod bad_input;
 mod dir;
 mod edit;
+mod experiment;
 mod hub;
 mod inspect;
 mod merge;

@@ -6,7 +6,7 @@ use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::{Scored, cross_entropy};
 use retcon_model::{Batch, Hidden, Model, Part, WeightId};
 
-use super::lookup::{Packed, Query};
+use super::lookup::{Packed, Query, in_runs};
 use crate::error::Result;
 
 /// Where a forward pass starts to depend on the unknowns, in the order of the pass.
@@ -109,21 +109,4 @@ impl<'a> Fixed<'a> {
         let scored = cross_entropy(&x, &head, &packed.tokens, &packed.weights(weights))?;
         Ok((packed, scored))
     }
-}
-
-/// `queries` in runs that fit into memory at once, in their order.
-pub fn in_runs(queries: &[Query]) -> Vec<&[Query]> {
-    const TOKENS: usize = 4096;
-    let (mut runs, mut from, mut tokens) = (Vec::new(), 0, 0);
-    for (i, query) in queries.iter().enumerate() {
-        if i > from && tokens + query.ids.len() > TOKENS {
-            runs.push(&queries[from..i]);
-            (from, tokens) = (i, 0);
-        }
-        tokens += query.ids.len();
-    }
-    if from < queries.len() {
-        runs.push(&queries[from..]);
-    }
-    runs
 }

@@ -161,3 +161,20 @@ impl Packed {
         self.of_query.iter().zip(of_queries).flat_map(weights).collect()
     }
 }
+
+/// `queries` in runs that fit into memory at once, in their order.
+pub fn in_runs(queries: &[Query]) -> Vec<&[Query]> {
+    const TOKENS: usize = 4096;
+    let (mut runs, mut from, mut tokens) = (Vec::new(), 0, 0);
+    for (i, query) in queries.iter().enumerate() {
+        if i > from && tokens + query.ids.len() > TOKENS {
+            runs.push(&queries[from..i]);
+            (from, tokens) = (i, 0);
+        }
+        tokens += query.ids.len();
+    }
+    if from < queries.len() {
+        runs.push(&queries[from..]);
+    }
+    runs
+}

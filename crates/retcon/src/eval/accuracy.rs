@@ -7,8 +7,7 @@
 use retcon_model::Model;
 
 use super::belief::scores;
-use crate::edit::fixed::in_runs;
-use crate::edit::lookup::Query;
+use crate::edit::lookup::{Query, in_runs};
 use crate::error::Result;
 
 /// For each query, whether its object is said.

@@ -61,7 +61,6 @@ impl<'a> Material<'a> {
                 order.contains(&(i - 1))
             });
         }
-        material.leave_out_what_has_no_alternative();
         if material.set.triples.is_empty() {
             return Err(Error::NoFacts);
         }
@@ -84,8 +83,11 @@ impl<'a> Material<'a> {
         Ok(())
     }
 
-    /// Facts of a relation with a single object, in whose place nothing else can be put.
-    fn leave_out_what_has_no_alternative(&mut self) {
+    /// The same without facts that can't be modified: those of a relation with a single object.
+    ///
+    /// # Errors
+    /// [`Error::NoFacts`] where none is left.
+    pub fn modifiable(mut self) -> Result<Self> {
         let mut objects: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
         for triple in &self.set.triples {
             objects.entry(triple.relation).or_default().insert(&triple.object);
@@ -96,6 +98,7 @@ impl<'a> Material<'a> {
             .map(|(&relation, _)| relation)
             .collect();
         self.set.retain(|triple| several.contains(&triple.relation));
+        if self.set.triples.is_empty() { Err(Error::NoFacts) } else { Ok(self) }
     }
 
     /// The facts to modify, and their new objects.

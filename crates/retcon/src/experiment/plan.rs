@@ -242,7 +242,7 @@ impl Plan {
         self.modify.course.check()
     }
 
-    /// All that is tried in a model of `n_blocks` blocks: seed by seed, so that a run that is cut
+    /// All that is tried in a model whose weights are those of `n_blocks` blocks: seed by seed, so that a run that is cut
     /// short has whole tables of the first seeds.
     pub fn cells(&self, n_blocks: usize) -> Vec<Cell> {
         let each: Vec<String> = (0..n_blocks).map(|block| block.to_string()).collect();

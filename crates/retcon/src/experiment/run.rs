@@ -35,7 +35,7 @@ const RECORDS: &str = "records.jsonl";
 pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<Record>> {
     fs::create_dir_all(out).map_err(|error| io(out, &error))?;
     claim(plan, model, out)?;
-    let cells = plan.cells(model.spec().n_blocks);
+    let cells = plan.cells(model.spec().n_stored_blocks());
     for cell in &cells {
         // What can't be done is found before hours have gone into what can.
         scope(cell)?.weights(model)?;
@@ -55,7 +55,7 @@ pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<
             Start::Pretrained => model.clone(),
             Start::Random => model.redrawn(plan.seeds[0])?,
         };
-        let material = Material::read(&plan.facts, model, plan.seeds[0])?;
+        let material = Material::read(&plan.facts, model, plan.seeds[0])?.modifiable()?;
         let lab = Lab { ctx, plan, material: &material, out };
         let memorized = match missing.iter().any(|cell| cell.from == From::Memorized) {
             true => Some(lab.memorized(&bare, start)?),

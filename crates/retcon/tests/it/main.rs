@@ -7,6 +7,7 @@ mod finetune;
 mod knowledge;
 mod lookup;
 mod measures;
+mod train;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;

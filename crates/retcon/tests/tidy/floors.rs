@@ -174,6 +174,30 @@ fn editing_knows_nothing_of_measuring() {
 }
 
 #[test]
+fn training_knows_nothing_of_measuring_or_experiments() {
+    let words = ["crate::eval", "eval::", "crate::experiment", "crate::data"];
+    never(
+        "crates/retcon/src/train",
+        &[],
+        &words,
+        "Training takes steps over texts in tokens; what they say, and whether it was \
+        learned, is asked by whoever trains.",
+    );
+}
+
+#[test]
+fn nothing_knows_of_experiments() {
+    for folder in ["data", "edit", "eval", "train"] {
+        never(
+            &format!("crates/retcon/src/{folder}"),
+            &[],
+            &["crate::experiment", "experiment::"],
+            "Experiments stand on everything else.",
+        );
+    }
+}
+
+#[test]
 fn measuring_knows_no_method() {
     let broken = source::files("crates/retcon/src/eval", ".rs").into_iter().flat_map(|file| {
         let code = file.code().into_iter();

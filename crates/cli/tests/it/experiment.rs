@@ -1,0 +1,87 @@
+//! `train` and `experiment` on tiny models: what they leave behind, and what they refuse.
+
+use std::fs;
+
+use super::dir::{Dir, fixture, text};
+
+const PLAN: &str = "
+name = \"tiny\"
+about = \"Does it run?\"
+[facts]
+source = \"world\"
+count = 40
+measured = 5
+[memorize]
+course = { steps = 3, batch = 4 }
+[modify]
+sizes = [2]
+every = 2
+course = { steps = 2, batch = 2 }
+";
+
+#[test]
+fn an_experiment_leaves_a_folder_and_is_not_done_twice() {
+    let dir = Dir::new();
+    fs::write(dir.path("plan.toml"), PLAN).unwrap();
+    let model = fixture("bert");
+    let args = ["experiment", "plan.toml", "--model", text(&model), "--out", "out"];
+    dir.run(args).exits(0).says("A_F\\S").says("index.html");
+    for name in ["plan.json", "records.jsonl", "table.md", "index.html", "trade-off-2.svg"] {
+        assert!(dir.path("out").join(name).exists(), "{name}");
+    }
+    let records = fs::read(dir.path("out/records.jsonl")).unwrap();
+    let again = dir.run(args.into_iter().chain(["--json"])).exits(0).json();
+    assert_eq!(again["records"].as_array().unwrap().len(), 1);
+    assert_eq!(fs::read(dir.path("out/records.jsonl")).unwrap(), records, "nothing is done again");
+
+    fs::write(dir.path("plan.toml"), PLAN.replace("[2]", "[3]")).unwrap();
+    dir.run(args).exits(1).complains("another experiment");
+}
+
+#[test]
+fn what_is_wrong_with_a_plan_is_said_with_its_line() {
+    let dir = Dir::new();
+    let model = fixture("bert");
+    let args = ["experiment", "plan.toml", "--model", text(&model), "--out", "out"];
+    for (from, to, code, message) in [
+        ("steps = 2", "stesp = 2", 1, "stesp"),
+        ("sizes = [2]", "sizes = [2]\nblocks = [\"7\"]", 2, "blocks from 0 to"),
+        ("sizes = [2]", "sizes = [4000]", 1, "4000"),
+        ("\"world\"", "\"nowhere\"", 1, "nowhere"),
+    ] {
+        fs::write(dir.path("plan.toml"), PLAN.replace(from, to)).unwrap();
+        dir.run(args).exits(code).complains(message);
+        let _ = fs::remove_dir_all(dir.path("out"));
+    }
+}
+
+#[test]
+fn a_trained_model_is_a_checkpoint_or_a_delta() {
+    let dir = Dir::new();
+    let model = fixture("llama-tied");
+    let train = |out: &'static str| {
+        [
+            "train",
+            text(&model),
+            "--count",
+            "8",
+            "--set",
+            "steps=3",
+            "--set",
+            "batch=4",
+            "--out",
+            out,
+        ]
+        .map(str::to_owned)
+    };
+    dir.run(train("trained")).exits(0).says("facts said now");
+    dir.run(["ask", "trained", "The capital of France is"]).exits(0);
+    dir.run(train("trained")).exits(1).complains("exists already");
+    dir.run(train("trained.safetensors")).exits(0);
+    dir.run(["inspect", "trained.safetensors"]).exits(0).says("train");
+    assert!(!dir.path("trained.training").exists(), "the state is gone once it is not needed");
+
+    let headless = fixture("bert-headless");
+    let args = ["train", text(&headless), "--count", "8", "--set", "steps=3", "--out", "x"];
+    dir.run(args).exits(1).complains("has no tensor for").complains("write a delta instead");
+}
