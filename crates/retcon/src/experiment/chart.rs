@@ -47,8 +47,10 @@ pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String
             let points = line.points.iter().map(|&at| Circle::new(at, 2, color.mix(0.25).filled()));
             chart.draw_series(points).map_err(failed)?;
             let curve = frontier(&line.points);
+            let corners = curve.iter().map(|&at| Circle::new(at, 4, color.filled()));
+            chart.draw_series(corners).map_err(failed)?;
             chart
-                .draw_series(LineSeries::new(curve.iter().copied(), color.stroke_width(2)))
+                .draw_series(LineSeries::new(staircase(&curve), color.stroke_width(2)))
                 .map_err(failed)?
                 .label(label.as_str())
                 .legend(move |(x, y)| {
@@ -66,6 +68,12 @@ pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String
         root.present().map_err(failed)?;
     }
     Ok(svg)
+}
+
+/// Between two points nothing better than the one with fewer facts lost is known to be reached.
+fn staircase(frontier: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let lefts = frontier.iter().skip(1).map(|&(x, _)| x).chain([0.0]);
+    frontier.iter().zip(lefts).flat_map(|(&(x, y), left)| [(x, y), (left, y)]).collect()
 }
 
 /// The mean accuracy of each block (a row) and component (a column), darker where higher.

@@ -45,16 +45,20 @@ fn columns(line: &Line) -> Vec<(&'static str, String)> {
     let bounds: Vec<String> =
         line.best.iter().filter_map(|(_, bound)| bound.map(|bound| bound.to_string())).collect();
     let within = |i: usize| percent(&line.within.iter().map(|w| w[i]).collect::<Vec<_>>());
+    // What is trained anew has nothing to lose, and where nothing is modified nothing is reached.
+    let from_nothing = line.cell.data == Data::Retrain;
+    let or = |absent: bool, value: String| if absent { "-".to_owned() } else { value };
+    let none_modified = line.cell.size == 0;
     vec![
-        ("A_M", of(|point| point.modified)),
+        ("A_M", or(none_modified, of(|point| point.modified))),
         ("A_F\\S", of(|point| point.kept)),
-        ("mean", of(super::Point::mean)),
-        ("drop of A_F\\S", percent(&drops)),
-        ("A_M in other words", of(|point| point.reworded)),
+        ("mean", or(none_modified, of(super::Point::mean))),
+        ("drop of A_F\\S", or(from_nothing, percent(&drops))),
+        ("A_M in other words", or(none_modified, of(|point| point.reworded))),
         ("A_F\\S in other words", of(|point| point.kept_reworded)),
-        ("A_M at a drop <= 1", within(0)),
-        ("<= 5", within(1)),
-        ("area", percent(&line.area)),
+        ("A_M at a drop <= 1", or(from_nothing, within(0))),
+        ("<= 5", or(from_nothing, within(1))),
+        ("area", or(none_modified, percent(&line.area))),
         ("bound", if bounds.is_empty() { "-".to_owned() } else { distinct(bounds) }),
         ("step", distinct(steps)),
         ("seconds", format!("{:.0}", line.seconds)),
@@ -106,12 +110,17 @@ fn notes(plan: &Plan) -> String {
 
 /// A line's name: what not all lines have in common.
 fn name_of(line: &Line, summary: &Summary) -> String {
-    let differ = |f: fn(&Line) -> String| {
-        summary.lines.iter().any(|other| f(other) != f(&summary.lines[0])).then(|| f(line))
+    let differ_among = |retrain: bool, f: fn(&Line) -> String| {
+        let counts = |line: &&Line| retrain || line.cell.data != Data::Retrain;
+        let mut all = summary.lines.iter().filter(counts).map(f);
+        let first = all.next();
+        all.any(|other| Some(&other) != first.as_ref()).then(|| f(line))
     };
+    // Training anew leaves nothing to choose.
+    let differ = |f| differ_among(false, f);
     let retrain = line.cell.data == Data::Retrain;
     let parts = [
-        differ(|line| start(line.cell.start).to_owned()),
+        differ_among(true, |line| start(line.cell.start).to_owned()),
         Some(line.cell.data.name().to_owned()),
         differ(|line| from(line.cell.from).to_owned()).filter(|_| !retrain),
         differ(|line| format!("blocks {}", line.cell.blocks)).filter(|_| !retrain),

@@ -17,7 +17,7 @@ pub struct Line {
     /// One of its cells.
     pub cell: Cell,
     /// For each seed, the point of the best mean accuracy over all bounds and steps, and the bound.
-    pub best: Vec<(Point, Option<f64>)>,
+    pub best: Vec<Seen>,
     /// For each seed, the share of the other facts that were said before.
     pub kept_before: Vec<f64>,
     /// For each seed, `A_M` at the best point whose `A_{F\S}` is at most so many points below that
@@ -30,6 +30,9 @@ pub struct Line {
     /// Seconds, over all seeds and bounds.
     pub seconds: f64,
 }
+
+/// A point, and the bound of the constraint under which it was seen.
+type Seen = (Point, Option<f64>);
 
 impl Summary {
     /// Of `records`.
@@ -70,12 +73,14 @@ impl Line {
             seconds: records.iter().map(|record| record.seconds).sum(),
         };
         for records in of_seed.values() {
-            let points: Vec<(Point, Option<f64>)> = records
+            let points: Vec<Seen> = records
                 .iter()
                 .flat_map(|r| r.points.iter().map(|&p| (p, r.cell.constraint.bound())))
                 .collect();
             let before = records[0].points[0].kept;
-            let best = points.iter().copied().max_by(|a, b| a.0.mean().total_cmp(&b.0.mean()));
+            // Of equals the first: the smallest bound of a plan in order, and the earliest step.
+            let by_mean = |a: &&Seen, b: &&Seen| a.0.mean().total_cmp(&b.0.mean());
+            let best = points.iter().rev().max_by(by_mean).copied();
             line.best.extend(best);
             line.kept_before.push(before);
             line.within.push([0.01, 0.05].map(|drop| {
