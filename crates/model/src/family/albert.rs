@@ -1,13 +1,11 @@
 //! ALBERT: BERT with narrow embeddings, and few stored blocks, each of which runs several times.
 
-use retcon_kernels::activation::Activation;
-use retcon_kernels::attention::Mask;
-
-use super::{Family, Sizes, plain};
+use super::bert::encoder;
+use super::{Family, plain};
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::spec::{Biases, Groups, Head, Norm, NormOrder, Position, Spec};
+use crate::spec::{Groups, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family = Family {
@@ -24,39 +22,16 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         let expected = "one of those that GGUF files have names for";
         return Err(config.bad("general.architecture", expected, FAMILY.name));
     }
-    let sizes = Sizes::read(config)?;
-    let groups = groups(config, sizes.n_blocks)?;
-    let n_blocks = sizes.n_blocks * groups.n_inner;
-    let activation = match config.get_or("hidden_act", "gelu_new".to_owned())?.as_str() {
-        "gelu" => Activation::GeluErf,
-        "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
-        "relu" => Activation::Relu,
-        other => return Err(config.bad("hidden_act", "gelu, gelu_new or relu", other)),
-    };
+    let bert = encoder(config, "gelu_new")?;
+    let groups = groups(config, bert.n_blocks)?;
+    let n_blocks = bert.n_blocks * groups.n_inner;
     Ok(Spec {
         family: FAMILY.name,
-        n_vocab: sizes.n_vocab,
         n_blocks,
         groups: Some(groups),
-        d_model: sizes.d_model,
         factorized: Some(between(config, "embedding_size", 128, usize::MAX)?),
-        d_mlp: config.get("intermediate_size")?,
-        n_heads: sizes.n_heads,
-        n_kv_heads: sizes.n_heads,
-        d_head: sizes.d_head,
-        n_positions: sizes.n_positions,
-        mask: Mask::Bidirectional,
         windows: vec![None; n_blocks],
-        attention_scale: sizes.attention_scale(),
-        norm: Norm::Layer { eps: config.get_or("layer_norm_eps", 1e-12)? },
-        norm_order: NormOrder::Post,
-        qk_norm: false,
-        position: Position::Learned,
-        activation,
-        gated: false,
-        biases: Biases { qkv: true, o: true, mlp: true },
-        segments: true,
-        head: Head::MaskedLm { activation },
+        ..bert
     })
 }
 

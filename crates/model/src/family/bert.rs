@@ -4,7 +4,7 @@ use retcon_kernels::activation::Activation;
 use retcon_kernels::attention::Mask;
 
 use super::{Family, Sizes, plain};
-use crate::checkpoint::{Checkpoint, Container};
+use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::spec::{Biases, Head, Norm, NormOrder, Position, Spec};
@@ -19,9 +19,13 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
-    let config = &checkpoint.config;
+    encoder(&checkpoint.config, "gelu")
+}
+
+/// An encoder of this kind, with `activation` where the config names none.
+pub(super) fn encoder(config: &Config, activation: &str) -> Result<Spec> {
     let sizes = Sizes::read(config)?;
-    let activation = match config.get_or("hidden_act", "gelu".to_owned())?.as_str() {
+    let activation = match config.get_or("hidden_act", activation.to_owned())?.as_str() {
         "gelu" => Activation::GeluErf,
         "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
         "relu" => Activation::Relu,

@@ -10,6 +10,8 @@ mod cell;
 mod chart;
 mod material;
 mod plan;
+mod questions;
+mod records;
 mod report;
 mod run;
 mod summary;

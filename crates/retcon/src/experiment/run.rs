@@ -1,24 +1,22 @@
 //! Carrying out a plan: one record a cell, appended to a file; what is there is not done again.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use candle_core::Tensor;
 use retcon_kernels::squares::sum_of_squares;
 use retcon_model::{Model, WeightId, atomic};
 
-use super::cell::{Cell, Point, Record};
-use super::material::{Material, Use};
+use super::cell::{Cell, Record};
+use super::material::Material;
 use super::plan::{Data, From, Plan, Start};
-use crate::data::knowledge::Modified;
+use super::questions::Questions;
+use super::records::{Records, io};
 use crate::edit::Ctx;
-use crate::edit::lookup::Query;
 use crate::edit::scope::{Blocks, Scope};
 use crate::error::{Error, Result};
-use crate::eval::accuracy::{said, share};
 use crate::train::{Constraint, Course, Share, Stream, Trainer};
 
 /// The plan of a folder, which no other plan may use.
@@ -141,7 +139,8 @@ impl Lab<'_> {
         let list = self.material.set.modified_to_jsonl(&modified)?;
         let name = format!("modified-{}-{}.jsonl", cell.size, cell.seed);
         atomic::write(&self.out.join(name), |file| file.write_all(list.as_bytes()))?;
-        let questions = Questions::new(self, &modified, cell.seed)?;
+        let most = self.plan.facts.measured;
+        let questions = Questions::new(self.material, &modified, most, cell.seed)?;
         let chosen: BTreeMap<usize, &str> =
             modified.iter().map(|m| (m.fact, m.object.as_str())).collect();
         let mut texts =
@@ -232,123 +231,4 @@ fn file_of(start: Start) -> &'static str {
 fn moved((id, change): (WeightId, &Tensor)) -> Result<(String, f64, f64)> {
     let most = change.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
     Ok((id.to_string(), sum_of_squares(change)?.sqrt(), f64::from(most)))
-}
-
-/// What is measured of a cell, in tokens.
-struct Questions {
-    /// The relation of each modified fact, and its question.
-    modified: Vec<(String, Query)>,
-    reworded: Vec<Query>,
-    kept: Vec<(String, Query)>,
-    kept_reworded: Vec<Query>,
-}
-
-/// Which modified facts, and which others, are said.
-type Said = (Vec<bool>, Vec<bool>);
-
-impl Questions {
-    fn new(lab: &Lab<'_>, modified: &[Modified], seed: u64) -> Result<Self> {
-        let set = &lab.material.set;
-        let relation = |fact: usize| {
-            set.fact(fact).map(|(_, relation)| relation.label.clone()).map_err(Error::from)
-        };
-        let first = |fact: usize, object: &str| {
-            Ok::<_, Error>(lab.material.texts(fact, object, Use::Measure)?.swap_remove(0))
-        };
-        let mut questions =
-            Self { modified: vec![], reworded: vec![], kept: vec![], kept_reworded: vec![] };
-        for m in modified {
-            questions.modified.push((relation(m.fact)?, first(m.fact, &m.object)?));
-            questions.reworded.extend(lab.material.texts(m.fact, &m.object, Use::Reworded)?);
-        }
-        let chosen: BTreeSet<usize> = modified.iter().map(|m| m.fact).collect();
-        let mut others: Vec<usize> =
-            (0..set.triples.len()).filter(|fact| !chosen.contains(fact)).collect();
-        retcon_model::random::Random::new(seed).shuffle(&mut others);
-        others.truncate(lab.plan.facts.measured);
-        for fact in others {
-            let object = lab.object(fact);
-            questions.kept.push((relation(fact)?, first(fact, &object)?));
-            // One of its other wordings, or they would take longer than all the rest.
-            let reworded = lab.material.texts(fact, &object, Use::Reworded)?;
-            questions.kept_reworded.extend(reworded.into_iter().next());
-        }
-        Ok(questions)
-    }
-
-    fn point(&self, step: usize, model: &Model) -> Result<(Point, Said)> {
-        let of = |questions: &[(String, Query)]| {
-            said(model, &questions.iter().map(|(_, query)| query.clone()).collect::<Vec<_>>())
-        };
-        let (modified, kept) = (of(&self.modified)?, of(&self.kept)?);
-        let point = Point {
-            step,
-            modified: share(&modified),
-            reworded: share(&said(model, &self.reworded)?),
-            kept: share(&kept),
-            kept_reworded: share(&said(model, &self.kept_reworded)?),
-        };
-        Ok((point, (modified, kept)))
-    }
-
-    fn by_relation(&self, (modified, kept): &Said) -> Vec<(String, [usize; 4])> {
-        let mut counts: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
-        for ((relation, _), &said) in self.modified.iter().zip(modified) {
-            let count = counts.entry(relation).or_default();
-            (count[0], count[1]) = (count[0] + usize::from(said), count[1] + 1);
-        }
-        for ((relation, _), &said) in self.kept.iter().zip(kept) {
-            if let Some(count) = counts.get_mut(relation.as_str()) {
-                (count[2], count[3]) = (count[2] + usize::from(said), count[3] + 1);
-            }
-        }
-        counts.into_iter().map(|(relation, count)| (relation.to_owned(), count)).collect()
-    }
-}
-
-/// The records of a folder.
-struct Records {
-    path: PathBuf,
-    done: BTreeMap<String, Record>,
-}
-
-impl Records {
-    /// Reads what is there. A last line that was cut short is taken off: its cell is done again.
-    fn open(path: &Path) -> Result<Self> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(io(path, &error)),
-        };
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut done = BTreeMap::new();
-        for (number, line) in (1..).zip(text[..whole].lines()) {
-            let record: Record = serde_json::from_str(line).map_err(|error| Error::BadRecord {
-                path: path.to_owned(),
-                line: number,
-                what: error.to_string(),
-            })?;
-            done.insert(record.cell.key(), record);
-        }
-        if whole < text.len() {
-            atomic::write(path, |file| file.write_all(&text.as_bytes()[..whole]))?;
-        }
-        Ok(Self { path: path.to_owned(), done })
-    }
-
-    fn append(&mut self, record: Record) -> Result<()> {
-        let line = serde_json::to_string(&record).expect("a record has string keys");
-        let write = || {
-            let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-            file.write_all(format!("{line}\n").as_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(|error| io(&self.path, &error))?;
-        self.done.insert(record.cell.key(), record);
-        Ok(())
-    }
-}
-
-fn io(path: &Path, error: &std::io::Error) -> Error {
-    Error::BadFolder { path: path.to_owned(), what: error.to_string() }
 }
