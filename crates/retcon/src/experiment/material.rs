@@ -19,6 +19,8 @@ pub struct Material<'a> {
     pub set: FactSet,
     facts: &'a Facts,
     model: &'a Model,
+    /// The modified facts to choose from, where they are not drawn.
+    given: Option<Vec<Modified>>,
 }
 
 /// Which texts of a fact are meant.
@@ -49,7 +51,7 @@ impl<'a> Material<'a> {
         }
         set.retain(|triple| wanted.is_empty() || wanted.contains(&triple.relation));
         set.unique_subjects();
-        let mut material = Self { set, facts, model };
+        let mut material = Self { set, facts, model, given: None };
         material.leave_out_what_is_too_long()?;
         if let Some(count) = facts.count.filter(|&count| count < material.set.triples.len()) {
             let mut order: Vec<usize> = (0..material.set.triples.len()).collect();
@@ -83,11 +85,19 @@ impl<'a> Material<'a> {
         Ok(())
     }
 
-    /// The same without facts that can't be modified: those of a relation with a single object.
+    /// The same with the modified facts that the plan names, less those that are true; or else without
+    /// facts that can't be modified: those of a relation with a single object.
     ///
     /// # Errors
     /// [`Error::NoFacts`] where none is left.
     pub fn modifiable(mut self) -> Result<Self> {
+        if let Some(path) = &self.facts.modified {
+            let path = if path == "source" { &self.facts.source } else { path };
+            let mut given = self.set.read_modified(Path::new(path))?;
+            given.retain(|modified| !self.set.triples[modified.fact].is_true(&modified.object));
+            self.given = Some(given);
+            return Ok(self);
+        }
         let mut objects: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
         for triple in &self.set.triples {
             objects.entry(triple.relation).or_default().insert(&triple.object);
@@ -106,6 +116,16 @@ impl<'a> Material<'a> {
     /// # Errors
     /// Where there are too few facts, or no other object for one.
     pub fn modified(&self, size: usize, seed: u64) -> Result<Vec<Modified>> {
+        if let Some(given) = &self.given {
+            let mut chosen = given.clone();
+            if size > chosen.len() {
+                let (n, n_facts) = (size, chosen.len());
+                return Err(crate::data::Error::TooMany { n, n_facts }.into());
+            }
+            Random::new(seed).shuffle(&mut chosen);
+            chosen.truncate(size);
+            return Ok(chosen);
+        }
         let chosen = self.set.choose(&Choice::Count(size), seed)?;
         Ok(self.set.modify(&chosen, seed)?)
     }
@@ -129,31 +149,25 @@ impl<'a> Material<'a> {
     /// # Errors
     /// What the facts and the tokenizer report.
     pub fn texts(&self, fact: usize, object: &str, purpose: Use) -> Result<Vec<Query>> {
-        let n_trained = match self.facts.texts {
-            Texts::Templates => self.facts.trained_templates,
-            Texts::Evidences | Texts::Questions => 0,
-        };
-        let templates = |from: usize, to: usize| (from..to).map(Wording::Template);
         let (triple, relation) = self.set.fact(fact)?;
-        let n_templates = relation.templates.len();
-        let mut texts = match (purpose, self.facts.texts) {
-            (Use::Measure, Texts::Questions) => self.some(fact, object, [Wording::Question(0)])?,
-            (Use::Measure, _) => self.some(fact, object, templates(0, 1))?,
-            (Use::Reworded, _) => {
-                self.some(fact, object, templates(n_trained.max(1), n_templates))?
-            }
-            (Use::Train, Texts::Templates) => {
-                self.some(fact, object, templates(0, n_trained.min(n_templates)))?
-            }
-            (Use::Train, Texts::Evidences) => {
-                self.some(fact, object, (0..triple.evidences.len()).map(Wording::Evidence))?
-            }
-            (Use::Train, Texts::Questions) => {
-                self.some(fact, object, (0..relation.questions.len()).map(Wording::Question))?
-            }
+        let n_trained = self.facts.trained_templates;
+        let all: Vec<Wording> = match self.facts.texts {
+            Texts::Questions => (0..relation.questions.len()).map(Wording::Question).collect(),
+            _ => (0..relation.templates.len()).map(Wording::Template).collect(),
         };
+        let wordings = match (purpose, self.facts.texts) {
+            (Use::Measure, _) => all.into_iter().take(1).collect(),
+            (Use::Train, Texts::Evidences) => {
+                (0..triple.evidences.len()).map(Wording::Evidence).collect()
+            }
+            (Use::Train, _) => all.into_iter().take(n_trained).collect(),
+            // Where evidences are trained on, the template is what is measured.
+            (Use::Reworded, Texts::Evidences) => all.into_iter().skip(1).collect(),
+            (Use::Reworded, _) => all.into_iter().skip(n_trained.max(1)).collect::<Vec<_>>(),
+        };
+        let mut texts = self.some(fact, object, wordings)?;
         if texts.is_empty() && purpose != Use::Reworded {
-            texts = self.some(fact, object, templates(0, 1))?;
+            texts = self.some(fact, object, [Wording::Template(0)])?;
         }
         Ok(texts)
     }

@@ -34,6 +34,10 @@ pub struct Plan {
 pub struct Facts {
     /// `world`, our own, or a file or folder of facts.
     pub source: String,
+    /// A file of modified facts to choose from, or `source` where the facts come with them (zsRE);
+    /// otherwise new objects are drawn.
+    #[serde(default)]
+    pub modified: Option<String>,
     /// Only facts of these relations; all where empty.
     #[serde(default)]
     pub relations: Vec<String>,
@@ -43,8 +47,8 @@ pub struct Facts {
     /// What is trained on.
     #[serde(default)]
     pub texts: Texts,
-    /// How many templates of a relation are trained on, where these are; the others are only
-    /// measured, as paraphrases.
+    /// How many templates (or questions) of a relation are trained on, where these are; the others
+    /// are only measured, as paraphrases.
     #[serde(default = "one")]
     pub trained_templates: usize,
     /// At most so many of the facts that stay are measured.
@@ -58,6 +62,7 @@ impl Facts {
         let texts = Texts::default();
         Self {
             source,
+            modified: None,
             relations: vec![],
             count: None,
             texts,
@@ -205,11 +210,15 @@ impl Plan {
         }
         let mut plan: Self =
             toml::Value::Table(table).try_into().map_err(|error| bad(error.to_string()))?;
-        if plan.facts.source != "world" {
-            // A path in a file is relative to it.
-            let folder = path.parent().unwrap_or(Path::new("."));
-            let source = folder.join(PathBuf::from(&plan.facts.source));
-            plan.facts.source = source.display().to_string();
+        // A path in a file is relative to it.
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let facts = &mut plan.facts;
+        for (name, word) in
+            [(Some(&mut facts.source), "world"), (facts.modified.as_mut(), "source")]
+        {
+            if let Some(name) = name.filter(|name| *name != word) {
+                *name = folder.join(PathBuf::from(&*name)).display().to_string();
+            }
         }
         plan.check().map_err(|error| bad(error.to_string()))?;
         Ok(plan)

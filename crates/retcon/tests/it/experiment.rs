@@ -122,3 +122,38 @@ fn a_report_has_a_table_pictures_and_a_page() {
     assert!(files.iter().all(|file| file.exists()));
     assert!(read("heat-map-3.svg").contains("block -1"));
 }
+
+#[test]
+fn targets_that_come_with_the_facts_are_used() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let case = |subject: &str, answer: &str, alt: &str| {
+        serde_json::json!({
+            "subject": subject, "src": format!("What is the capital of {subject}?"), "pred": answer,
+            "rephrase": format!("Which city is {subject}'s capital?"), "alt": alt,
+            "answers": [answer], "loc": "nq question: who is who", "loc_ans": "Who",
+            "cond": format!("{answer} >> {alt} || What is the capital of {subject}?"),
+        })
+        .to_string()
+    };
+    let cases = [
+        case("France", "Paris", "Rome"),
+        case("Italy", "Rome", "Berlin"),
+        case("Spain", "Madrid", "Madrid"),
+    ];
+    fs::write(folder.path().join("zsre.jsonl"), cases.join("\n")).unwrap();
+    let text = PLAN
+        .replace(
+            "source = \"world\"\ncount = 60",
+            "source = \"zsre.jsonl\"\nmodified = \"source\"\ntexts = \"questions\"",
+        )
+        .replace("sizes = [3]", "sizes = [2]");
+    let out = folder.path().join("out");
+    let records = carry_out(&plan(folder.path(), &text), &model, &out, usize::MAX).unwrap();
+    // One target is true already, and its fact is what stays.
+    assert_eq!(records[0].n, [2, 1]);
+    let modified = fs::read_to_string(out.join("modified-2-0.jsonl")).unwrap();
+    assert!(modified.contains("\"modified\":\"Berlin\""), "{modified}");
+    let more = plan(folder.path(), &text.replace("sizes = [2]", "sizes = [3]"));
+    let error = carry_out(&more, &model, &folder.path().join("more"), usize::MAX).unwrap_err();
+    assert!(error.to_string().contains('3'), "{error}");
+}
