@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use candle_core::Tensor;
@@ -14,8 +15,8 @@ use super::material::Material;
 use super::plan::{Data, From, Plan, Start};
 use super::questions::Questions;
 use super::records::{Records, io};
-use crate::edit::Ctx;
 use crate::edit::scope::{Blocks, Scope};
+use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
 use crate::train::{Constraint, Course, Share, Stream, Trainer};
 
@@ -31,46 +32,93 @@ const RECORDS: &str = "records.jsonl";
 /// [`Error::OtherExperiment`] where the folder is another plan's, [`Error::Canceled`], and what
 /// training reports. What has been recorded stays.
 pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<Record>> {
+    let cells = plan.cells(model.spec().n_stored_blocks());
+    let material = Material::read(&plan.facts, model, plan.seeds[0])?.modifiable()?;
+    for cell in &cells {
+        // What can't be done is found before the folder is made and hours have gone into the rest.
+        scope(cell)?.weights(model)?;
+        material.modified(cell.size, cell.seed)?;
+    }
     fs::create_dir_all(out).map_err(|error| io(out, &error))?;
     claim(plan, model, out)?;
-    let cells = plan.cells(model.spec().n_stored_blocks());
-    for cell in &cells {
-        // What can't be done is found before hours have gone into what can.
-        scope(cell)?.weights(model)?;
-    }
     let mut records = Records::open(&out.join(RECORDS))?;
-    let missing = |records: &Records| {
-        let missing = cells.iter().filter(|cell| !records.done.contains_key(&cell.key()));
-        missing.cloned().collect::<Vec<_>>()
+    let missing = cells.iter().filter(|cell| !records.done.contains_key(&cell.key()));
+    let missing: Vec<Cell> = missing.cloned().collect();
+    let needs = |start: Start| {
+        missing.iter().any(|cell| cell.start == start && cell.from == From::Memorized)
     };
-    for start in [Start::Pretrained, Start::Random] {
-        let missing: Vec<Cell> =
-            missing(&records).into_iter().filter(|cell| cell.start == start).collect();
-        if missing.is_empty() {
+    let starts = [Start::Pretrained, Start::Random];
+    let n_memorized = starts.into_iter().filter(|&start| needs(start)).count();
+    let steps = missing.iter().map(|cell| course(plan, cell).steps);
+    let whole = Whole {
+        ctx,
+        total: n_memorized * plan.memorize.course.steps + steps.sum::<usize>(),
+        before: AtomicUsize::new(0),
+    };
+    for start in starts {
+        let of_start = missing.iter().filter(|cell| cell.start == start);
+        let of_start: Vec<&Cell> = of_start.collect();
+        if of_start.is_empty() {
             continue;
         }
         let bare = match start {
             Start::Pretrained => model.clone(),
             Start::Random => model.redrawn(plan.seeds[0])?,
         };
-        let material = Material::read(&plan.facts, model, plan.seeds[0])?.modifiable()?;
-        let lab = Lab { ctx, plan, material: &material, out };
-        let memorized = match missing.iter().any(|cell| cell.from == From::Memorized) {
-            true => Some(lab.memorized(&bare, start)?),
+        let lab = Lab { plan, material: &material, out };
+        let memorized = match needs(start) {
+            true => Some(whole.part("memorizing", plan.memorize.course.steps, |ctx| {
+                lab.memorized(ctx, &bare, start)
+            })?),
             false => None,
         };
-        for cell in missing {
+        for cell in of_start {
             let from = match (cell.from, &memorized) {
                 (From::Memorized, Some(memorized)) => memorized,
                 _ => &bare,
             };
-            let record = lab.modify(from, &cell)?;
-            records.append(record)?;
+            let n_steps = course(plan, cell).steps;
+            records.append(whole.part("modifying", n_steps, |ctx| lab.modify(ctx, from, cell))?)?;
             let n_done = records.done.len();
             tracing::info!("{n_done} of {} cells are done: {}", cells.len(), cell.key());
         }
     }
     Ok(cells.iter().filter_map(|cell| records.done.get(&cell.key()).cloned()).collect())
+}
+
+/// How a cell is trained.
+fn course(plan: &Plan, cell: &Cell) -> Course {
+    match cell.data {
+        Data::Retrain => plan.memorize.course.clone(),
+        _ => Course { constraint: cell.constraint, ..plan.modify.course.clone() },
+    }
+}
+
+/// The progress of all that is missing, from that of its parts.
+struct Whole<'a> {
+    ctx: &'a Ctx<'a>,
+    total: usize,
+    /// Steps of the parts that are done.
+    before: AtomicUsize,
+}
+
+impl Whole<'_> {
+    /// Does a part of `n_steps` steps.
+    fn part<R>(
+        &self,
+        stage: &'static str,
+        n_steps: usize,
+        work: impl FnOnce(&Ctx<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let before = self.before.load(Ordering::Relaxed);
+        let progress = |part: &Progress| {
+            let (done, total) = (before + part.done, self.total);
+            (self.ctx.progress)(&Progress { stage, done, total, loss: part.loss });
+        };
+        let done = work(&Ctx { progress: &progress, ..*self.ctx })?;
+        self.before.store(before + n_steps, Ordering::Relaxed);
+        Ok(done)
+    }
 }
 
 /// Makes `out` the folder of this plan and model.
@@ -106,7 +154,6 @@ fn scope(cell: &Cell) -> Result<Scope> {
 
 /// What all cells of a start share.
 struct Lab<'a> {
-    ctx: &'a Ctx<'a>,
     plan: &'a Plan,
     material: &'a Material<'a>,
     out: &'a Path,
@@ -114,7 +161,7 @@ struct Lab<'a> {
 
 impl Lab<'_> {
     /// `bare` after it has memorized all facts; kept in the folder, and resumed from there.
-    fn memorized(&self, bare: &Model, start: Start) -> Result<Model> {
+    fn memorized(&self, ctx: &Ctx<'_>, bare: &Model, start: Start) -> Result<Model> {
         let course = &self.plan.memorize.course;
         let texts = self.material.trained(|fact| Some(self.object(fact)))?;
         let ids = all_weights(bare);
@@ -123,7 +170,7 @@ impl Lab<'_> {
         let run = serde_json::json!({
             "facts": self.plan.facts, "course": course, "start": start, "seed": self.plan.seeds[0],
         });
-        trainer.finish(self.ctx, Some((&self.out.join(file_of(start)), &run.to_string())))?;
+        trainer.finish(ctx, Some((&self.out.join(file_of(start)), &run.to_string())))?;
         trainer.model_now()
     }
 
@@ -133,7 +180,7 @@ impl Lab<'_> {
     }
 
     /// Modifies facts in `from` as `cell` says.
-    fn modify(&self, from: &Model, cell: &Cell) -> Result<Record> {
+    fn modify(&self, ctx: &Ctx<'_>, from: &Model, cell: &Cell) -> Result<Record> {
         let clock = Instant::now();
         let modified = self.material.modified(cell.size, cell.seed)?;
         let list = self.material.set.modified_to_jsonl(&modified)?;
@@ -153,14 +200,8 @@ impl Lab<'_> {
                     .trained(|fact| (!chosen.contains_key(&fact)).then(|| self.object(fact)))?,
             );
         }
-        let (course, ids) = match cell.data {
-            Data::Retrain => (self.plan.memorize.course.clone(), all_weights(from)),
-            _ => {
-                let course =
-                    Course { constraint: cell.constraint, ..self.plan.modify.course.clone() };
-                (course, scope(cell)?.weights(from)?)
-            }
-        };
+        let course = course(self.plan, cell);
+        let ids = scope(cell)?.weights(from)?;
         let every = match cell.data {
             // As often over its course as the others over theirs.
             Data::Retrain => {
@@ -176,7 +217,7 @@ impl Lab<'_> {
         while trainer.n_steps() < course.steps {
             let step = trainer.step()?;
             let done = trainer.n_steps();
-            self.ctx.report("modifying", done, course.steps, Some(step.loss))?;
+            ctx.report("modifying", done, course.steps, Some(step.loss))?;
             if done.is_multiple_of(every) || done == course.steps {
                 let (point, said) = questions.point(done, &trainer.model_now()?)?;
                 points.push(point);
