@@ -1,6 +1,6 @@
 //! Pictures of a summary, as SVG: trade-off curves, and a heat map of blocks and components.
 
-use plotters::element::{Circle, Rectangle, Text};
+use plotters::element::{Circle, DashedPathElement, Rectangle, Text};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -21,13 +21,18 @@ const COLORS: [RGBColor; 8] = [
 
 const FONT: &str = "sans-serif";
 
-/// The trade-off of each line, drawn as its frontier over all its points.
+/// The trade-off of each line, drawn as its frontier over all its points, and the names beside.
 pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String> {
+    const CHART: i32 = 700;
+    const ROW: i32 = 20;
+    let height = (40 + ROW * lines.len() as i32).max(520);
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, (760, 520)).into_drawing_area();
+        let root = SVGBackend::with_string(&mut svg, (CHART as u32 + 260, height as u32));
+        let root = root.into_drawing_area();
         root.fill(&WHITE).map_err(failed)?;
-        let mut chart = ChartBuilder::on(&root)
+        let (left, right) = root.split_horizontally(CHART);
+        let mut chart = ChartBuilder::on(&left)
             .caption(title, (FONT, 18))
             .margin(12)
             .x_label_area_size(42)
@@ -49,22 +54,16 @@ pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String
             let curve = frontier(&line.points);
             let corners = curve.iter().map(|&at| Circle::new(at, 4, color.filled()));
             chart.draw_series(corners).map_err(failed)?;
-            chart
-                .draw_series(LineSeries::new(staircase(&curve), color.stroke_width(2)))
-                .map_err(failed)?
-                .label(label.as_str())
-                .legend(move |(x, y)| {
-                    PathElement::new(vec![(x, y), (x + 16, y)], color.stroke_width(3))
-                });
+            let (curve, y) = (staircase(&curve), 40 + ROW * i as i32);
+            // Colors come again: the second time with gaps in the line.
+            let gap = if i / COLORS.len() % 2 == 0 { 0 } else { 4 };
+            let style = color.stroke_width(2);
+            chart.draw_series(DashedLineSeries::new(curve, 8, gap, style)).map_err(failed)?;
+            let sample = DashedPathElement::new([(0, y), (24, y)], 8, gap, style);
+            right.draw(&sample).map_err(failed)?;
+            let text = Text::new(label.as_str(), (32, y - 7), (FONT, 13).into_font());
+            right.draw(&text).map_err(failed)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
-            .background_style(WHITE.mix(0.85))
-            .border_style(RGBColor(200, 200, 200))
-            .label_font((FONT, 13))
-            .draw()
-            .map_err(failed)?;
         root.present().map_err(failed)?;
     }
     Ok(svg)
