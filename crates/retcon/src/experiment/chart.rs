@@ -56,7 +56,7 @@ pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String
             chart.draw_series(corners).map_err(failed)?;
             let (curve, y) = (staircase(&curve), 40 + ROW * i as i32);
             // Colors come again: the second time with gaps in the line.
-            let gap = if i / COLORS.len() % 2 == 0 { 0 } else { 4 };
+            let gap = if (i / COLORS.len()).is_multiple_of(2) { 0 } else { 4 };
             let style = color.stroke_width(2);
             chart.draw_series(DashedLineSeries::new(curve, 8, gap, style)).map_err(failed)?;
             let sample = DashedPathElement::new([(0, y), (24, y)], 8, gap, style);
