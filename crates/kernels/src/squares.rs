@@ -1,4 +1,5 @@
-//! The sum of squares of a tensor's numbers, from which its norm and distances follow.
+//! How large a tensor is: the sum of squares of its numbers, from which norm and distances follow,
+//! and the largest of them.
 
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
@@ -17,6 +18,14 @@ pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     }
     let x = x.contiguous()?;
     real::dispatch!(x.dtype(), T => Ok(of_numbers(&cpu::read::<T>(&x)?)))
+}
+
+/// `max_i |x_i|`.
+///
+/// # Errors
+/// Where `x` has no numbers, or the device fails.
+pub fn largest(x: &Tensor) -> Result<f64> {
+    Ok(x.abs()?.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar()?)
 }
 
 /// The sum over runs that don't depend on the number of threads, in order.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use retcon::edit::scope::Scope;
 use retcon::eval::accuracy::{said, share};
 use retcon::experiment::{Material, Use};
 use retcon::model::delta::file;
@@ -40,12 +41,8 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
     let (n_facts, n_texts) = (set.triples.len(), texts.len());
     shell.note(format!("{} in {}", plural(n_facts, "fact"), plural(n_texts, "text")))?;
 
-    let ids = if job.random {
-        // A model that is drawn anew is drawn, and so trained, as a whole.
-        model.weights().iter().map(|(id, _)| id).collect()
-    } else {
-        job.scope.weights(&model)?
-    };
+    // A model that is drawn anew is drawn, and so trained, as a whole.
+    let ids = if job.random { Scope::all().weights(&model)? } else { job.scope.weights(&model)? };
     if !is_delta(job)
         && let Some(id) = ids.iter().find(|&&id| model.source().place(id).is_none())
     {

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use retcon_kernels::squares::sum_of_squares;
+use retcon_kernels::squares::{largest, sum_of_squares};
 use retcon_kernels::trained::{Ball, Trained};
 use retcon_model::{Delta, Model, Record, Update, WeightId};
 use serde::{Deserialize, Serialize};
@@ -247,7 +247,7 @@ impl FineTuning {
                 // Factors of a change inside of this ball need not lie inside of it.
                 Ball::Linf(radius) => {
                     let stored = compact(change, self.0.storage_error, ctx.seed)?;
-                    let outside = stored.rank().is_some() && largest(&stored)? > radius;
+                    let outside = stored.rank().is_some() && largest(&stored.to_dense()?)? > radius;
                     if outside { Update::Dense(change.clone()) } else { stored }
                 }
                 Ball::None | Ball::L2(_) => compact(change, self.0.storage_error, ctx.seed)?,
@@ -268,12 +268,6 @@ impl FineTuning {
         };
         Ok(Delta::new(model, updates, record)?)
     }
-}
-
-/// The largest absolute value of an update's numbers.
-fn largest(update: &Update) -> Result<f64> {
-    let most = update.to_dense()?.abs()?.flatten_all()?.max(0)?;
-    Ok(f64::from(most.to_scalar::<f32>()?))
 }
 
 fn entry(fact: &Fact) -> Value {

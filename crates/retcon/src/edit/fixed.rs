@@ -79,11 +79,6 @@ impl<'a> Fixed<'a> {
         Ok(Self { model, start, queries, hidden })
     }
 
-    /// The queries.
-    pub fn queries(&self) -> &[Query] {
-        &self.queries
-    }
-
     /// Scores the queries `chosen` with `vars` in the place of the weights `ids`. The loss is the
     /// sum over them of `weights` times the mean cross-entropy of their objects' tokens.
     ///

@@ -113,6 +113,11 @@ impl FromStr for Target {
 }
 
 impl Scope {
+    /// Everything.
+    pub fn all() -> Self {
+        Self { blocks: Blocks::All, components: vec![Target::All] }
+    }
+
     /// The weights of `model` that it covers, in order.
     ///
     /// # Errors

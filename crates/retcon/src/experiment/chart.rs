@@ -4,7 +4,7 @@ use plotters::element::{Circle, DashedPathElement, Rectangle, Text};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::summary::{Line, frontier, mean_and_interval};
+use super::summary::{Line, mean_and_interval, stairs};
 use crate::error::{Error, Result};
 
 /// Okabe and Ito's colors, which people with any color vision can tell apart.
@@ -51,10 +51,11 @@ pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String
             let color = COLORS[i % COLORS.len()];
             let points = line.points.iter().map(|&at| Circle::new(at, 2, color.mix(0.25).filled()));
             chart.draw_series(points).map_err(failed)?;
-            let curve = frontier(&line.points);
-            let corners = curve.iter().map(|&at| Circle::new(at, 4, color.filled()));
+            let stairs = stairs(&line.points);
+            let corners = stairs.iter().map(|&(x, _, y)| Circle::new((x, y), 4, color.filled()));
             chart.draw_series(corners).map_err(failed)?;
-            let (curve, y) = (staircase(&curve), 40 + ROW * i as i32);
+            let curve = stairs.iter().flat_map(|&(right, left, y)| [(right, y), (left, y)]);
+            let y = 40 + ROW * i as i32;
             // Colors come again: the second time with gaps in the line.
             let gap = if (i / COLORS.len()).is_multiple_of(2) { 0 } else { 4 };
             let style = color.stroke_width(2);
@@ -67,12 +68,6 @@ pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String
         root.present().map_err(failed)?;
     }
     Ok(svg)
-}
-
-/// Between two points nothing better than the one with fewer facts lost is known to be reached.
-fn staircase(frontier: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let lefts = frontier.iter().skip(1).map(|&(x, _)| x).chain([0.0]);
-    frontier.iter().zip(lefts).flat_map(|(&(x, y), left)| [(x, y), (left, y)]).collect()
 }
 
 /// The mean accuracy of each block (a row) and component (a column), darker where higher.

@@ -106,6 +106,16 @@ pub enum Start {
     Random,
 }
 
+impl Start {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pretrained => "pretrained",
+            Self::Random => "random",
+        }
+    }
+}
+
 /// How facts are modified. Every combination of the lists is tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

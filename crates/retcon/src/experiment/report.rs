@@ -7,7 +7,7 @@ use retcon_model::atomic;
 
 use super::cell::Record;
 use super::chart::{heat_map, trade_off};
-use super::plan::{Data, From, Plan, Start};
+use super::plan::{Data, From, Plan};
 use super::summary::{Line, Summary, mean_and_interval};
 use crate::edit::scope::Target;
 use crate::error::Result;
@@ -120,7 +120,7 @@ fn name_of(line: &Line, summary: &Summary) -> String {
     let differ = |f| differ_among(false, f);
     let retrain = line.cell.data == Data::Retrain;
     let parts = [
-        differ_among(true, |line| start(line.cell.start).to_owned()),
+        differ_among(true, |line| line.cell.start.name().to_owned()),
         Some(line.cell.data.name().to_owned()),
         differ(|line| from(line.cell.from).to_owned()).filter(|_| !retrain),
         differ(|line| format!("blocks {}", line.cell.blocks)).filter(|_| !retrain),
@@ -128,13 +128,6 @@ fn name_of(line: &Line, summary: &Summary) -> String {
         differ(|line| line.cell.constraint.name().to_owned()).filter(|_| !retrain),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-fn start(start: Start) -> &'static str {
-    match start {
-        Start::Pretrained => "pretrained",
-        Start::Random => "random",
-    }
 }
 
 fn from(from: From) -> &'static str {

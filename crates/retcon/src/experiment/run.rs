@@ -1,13 +1,13 @@
 //! Carrying out a plan: one record a cell, appended to a file; what is there is not done again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use candle_core::Tensor;
-use retcon_kernels::squares::sum_of_squares;
+use retcon_kernels::squares::{largest, sum_of_squares};
 use retcon_model::{Model, WeightId, atomic};
 
 use super::cell::{Cell, Record};
@@ -34,10 +34,12 @@ const RECORDS: &str = "records.jsonl";
 pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<Record>> {
     let cells = plan.cells(model.spec().n_stored_blocks());
     let material = Material::read(&plan.facts, model, plan.seeds[0])?.modifiable()?;
+    // What can't be done is found before the folder is made and hours have gone into the rest.
     for cell in &cells {
-        // What can't be done is found before the folder is made and hours have gone into the rest.
         scope(cell)?.weights(model)?;
-        material.modified(cell.size, cell.seed)?;
+    }
+    for (size, seed) in cells.iter().map(|cell| (cell.size, cell.seed)).collect::<BTreeSet<_>>() {
+        material.modified(size, seed)?;
     }
     fs::create_dir_all(out).map_err(|error| io(out, &error))?;
     claim(plan, model, out)?;
@@ -164,13 +166,14 @@ impl Lab<'_> {
     fn memorized(&self, ctx: &Ctx<'_>, bare: &Model, start: Start) -> Result<Model> {
         let course = &self.plan.memorize.course;
         let texts = self.material.trained(|fact| Some(self.object(fact)))?;
-        let ids = all_weights(bare);
+        let ids = Scope::all().weights(bare)?;
         let stream = Stream::of(0..texts.len(), course.batch, self.plan.seeds[0]);
         let mut trainer = Trainer::new(bare, ids, texts, stream, course.clone())?;
         let run = serde_json::json!({
             "facts": self.plan.facts, "course": course, "start": start, "seed": self.plan.seeds[0],
         });
-        trainer.finish(ctx, Some((&self.out.join(file_of(start)), &run.to_string())))?;
+        let state = self.out.join(format!("memorized-{}.safetensors", start.name()));
+        trainer.finish(ctx, Some((&state, &run.to_string())))?;
         trainer.model_now()
     }
 
@@ -258,18 +261,6 @@ impl Lab<'_> {
     }
 }
 
-fn all_weights(model: &Model) -> Vec<WeightId> {
-    model.weights().iter().map(|(id, _)| id).collect()
-}
-
-fn file_of(start: Start) -> &'static str {
-    match start {
-        Start::Pretrained => "memorized-pretrained.safetensors",
-        Start::Random => "memorized-random.safetensors",
-    }
-}
-
 fn moved((id, change): (WeightId, &Tensor)) -> Result<(String, f64, f64)> {
-    let most = change.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
-    Ok((id.to_string(), sum_of_squares(change)?.sqrt(), f64::from(most)))
+    Ok((id.to_string(), sum_of_squares(change)?.sqrt(), largest(change)?))
 }

@@ -97,7 +97,7 @@ impl Line {
 }
 
 /// The points of a trade-off that no other one beats in both: by falling first coordinate.
-pub(super) fn frontier(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+fn frontier(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut sorted = points.to_vec();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
     let mut best = f64::NEG_INFINITY;
@@ -109,12 +109,18 @@ pub(super) fn frontier(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     sorted
 }
 
-/// The area under the frontier, over the unit square: for each share of facts that are kept, the
-/// largest share of modified ones that was reached with it.
-fn area(points: &[(f64, f64)]) -> f64 {
+/// The frontier as stairs: for each step its right end, its left end and its height. Between two
+/// points nothing better than the one with fewer facts lost is known to be reached.
+pub(super) fn stairs(points: &[(f64, f64)]) -> Vec<(f64, f64, f64)> {
     let frontier = frontier(points);
     let lefts = frontier.iter().skip(1).map(|&(x, _)| x).chain([0.0]);
-    frontier.iter().zip(lefts).map(|(&(x, y), left)| (x - left) * y).sum()
+    frontier.iter().zip(lefts).map(|(&(right, y), left)| (right, left, y)).collect()
+}
+
+/// The area under the stairs, over the unit square: for each share of facts that are kept, the
+/// largest share of modified ones that was reached with it.
+fn area(points: &[(f64, f64)]) -> f64 {
+    stairs(points).iter().map(|(right, left, y)| (right - left) * y).sum()
 }
 
 /// The mean of some numbers, and half of its 95% interval (Student's t) where there are several.
