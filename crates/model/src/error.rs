@@ -164,6 +164,12 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A memory of facts does not hold together, or not with the model.
+    #[error("the memory of facts: {what}")]
+    BadMemory {
+        /// What is wrong.
+        what: String,
+    },
     /// A sequence of a batch has no tokens.
     #[error("sequence {index} of the batch has no tokens")]
     EmptySequence {

@@ -6,7 +6,7 @@
 //! [`Tap`] can look and change what passes. A [`Delta`] is a change to its weights, beside them:
 //! a model with a delta is another model, which shares the first one's numbers.
 //!
-//! Nothing here knows of facts, edits or measures.
+//! Nothing here knows of edits or measures, and of facts only what a [`FactMemory`] holds.
 
 pub mod atomic;
 pub mod batch;
@@ -18,6 +18,7 @@ pub mod family;
 pub mod generate;
 pub mod layout;
 pub mod load;
+mod memory;
 pub mod model;
 pub mod past;
 pub mod random;
@@ -36,6 +37,7 @@ pub use checkpoint::{Checkpoint, Config, Container};
 pub use delta::{Delta, Record};
 pub use error::{Error, Result};
 pub use family::{FAMILIES, Family};
+pub use memory::{Entry, FactMemory, Recalled};
 pub use model::{Model, Options, Precision};
 pub use past::Past;
 pub use run::Hidden;

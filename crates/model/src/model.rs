@@ -14,6 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::delta::Delta;
 use crate::error::Result;
 use crate::load::{self, Source};
+use crate::memory::FactMemory;
 use crate::random::Random;
 use crate::rotary;
 use crate::spec::{Position, Spec};
@@ -24,13 +25,14 @@ use crate::weights::{Param, Weights};
 /// A Transformer language model. Clones, edited or not, share the numbers of the base.
 #[derive(Clone, Debug)]
 pub struct Model {
-    spec: Arc<Spec>,
-    weights: Weights,
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) weights: Weights,
     tokenizer: Arc<Tokenizer>,
     rotary: Option<Rotary>,
     source: Arc<Source>,
     device: Device,
     deltas: Vec<Arc<Delta>>,
+    pub(crate) memory: Option<Arc<FactMemory>>,
 }
 
 /// How weights are held in memory.
@@ -93,6 +95,7 @@ impl Model {
             source: Arc::new(Source { checkpoint, plan }),
             device: options.device.clone(),
             deltas: Vec::new(),
+            memory: None,
         })
     }
 

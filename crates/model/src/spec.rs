@@ -56,6 +56,17 @@ pub struct Spec {
     pub segments: bool,
     /// What turns the last hidden state into logits.
     pub head: Head,
+    /// The sizes of its memory of facts, where it was given one.
+    pub memory: Option<MemorySize>,
+}
+
+/// The sizes of a memory of facts (see [`crate::FactMemory`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemorySize {
+    /// Subjects.
+    pub n_subjects: usize,
+    /// Relations.
+    pub n_relations: usize,
 }
 
 /// Stored blocks that run more than once (ALBERT): the blocks of a group one after the other, that
@@ -175,6 +186,20 @@ impl Spec {
         self.factorized.unwrap_or(self.d_model)
     }
 
+    fn memory_size(&self) -> MemorySize {
+        self.memory.unwrap_or_default()
+    }
+
+    /// Subjects in its memory, and one that stands for none.
+    pub(crate) fn n_subjects(&self) -> usize {
+        self.memory_size().n_subjects + 1
+    }
+
+    /// Relations in its memory, and one that stands for none.
+    pub(crate) fn n_relations(&self) -> usize {
+        self.memory_size().n_relations + 1
+    }
+
     /// How many blocks have weights of their own.
     pub fn n_stored_blocks(&self) -> usize {
         self.groups.map_or(self.n_blocks, |groups| groups.n_groups * groups.n_inner)
@@ -221,6 +246,8 @@ impl Spec {
             }
             Part::Unembed => !self.head.is_tied(),
             Part::UnembedBias => masked_lm,
+            Part::MemorySubject | Part::MemoryRelation => self.memory.is_some(),
+            Part::MemoryQuery | Part::MemoryValue => self.memory.is_some(),
         }
     }
 }

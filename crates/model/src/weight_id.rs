@@ -43,6 +43,8 @@ pub enum Component {
     Embeddings,
     /// What makes logits of the last hidden state, beside a tied embedding.
     Head,
+    /// What finds facts in a memory and mixes them in.
+    Memory,
 }
 
 macro_rules! parts {
@@ -158,6 +160,14 @@ parts! {
     Unembed "unembed" Model Head |s| vec![s.n_vocab, s.d_embed()];
     /// The bias of the logits.
     UnembedBias "unembed.bias" Model Head |s| vec![s.n_vocab];
+    /// What stands for the subjects of facts in keys of the memory; the last row for none.
+    MemorySubject "memory.subject" Model Memory |s| vec![s.n_subjects(), s.d_embed()];
+    /// What stands for their relations; the last row for none.
+    MemoryRelation "memory.relation" Model Memory |s| vec![s.n_relations(), s.d_embed()];
+    /// What makes a query to the memory.
+    MemoryQuery "memory.query" Model Memory |s| vec![s.d_embed(), s.d_embed()];
+    /// What makes a contribution to the prediction of the objects that were found.
+    MemoryValue "memory.value" Model Memory |s| vec![s.d_embed(), s.d_embed()];
 }
 
 impl Part {
@@ -191,13 +201,23 @@ impl Part {
 
     /// Whether it is a table with a row for each token, position or segment.
     pub fn is_table(self) -> bool {
-        matches!(self, Self::Embed | Self::Position | Self::Segment)
+        matches!(
+            self,
+            Self::Embed
+                | Self::Position
+                | Self::Segment
+                | Self::MemorySubject
+                | Self::MemoryRelation
+        )
     }
 
     /// Whether it is a matrix that maps hidden states.
     pub fn is_linear(self) -> bool {
-        use Part::{Down, EmbedMap, Gate, HeadDense, K, O, Q, Unembed, Up, V};
+        use Part::{
+            Down, EmbedMap, Gate, HeadDense, K, MemoryQuery, MemoryValue, O, Q, Unembed, Up, V,
+        };
         matches!(self, EmbedMap | Q | K | V | O | Gate | Up | Down | HeadDense | Unembed)
+            || matches!(self, MemoryQuery | MemoryValue)
     }
 }
 

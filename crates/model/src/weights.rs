@@ -113,6 +113,11 @@ impl Weights {
         self.params.get_mut(&id).ok_or(Error::NoWeight { id })
     }
 
+    /// Adds the weight `id`, or puts it in the place of the one that is there.
+    pub(crate) fn insert(&mut self, id: WeightId, weight: Weight) {
+        self.params.insert(id, Param::new(weight));
+    }
+
     /// Puts the numbers of `weight` in the place of the weight `id` and its updates.
     ///
     /// # Errors

@@ -55,6 +55,7 @@ pub(super) fn encoder(config: &Config, activation: &str) -> Result<Spec> {
         biases: Biases { qkv: true, o: true, mlp: true },
         segments: true,
         head: Head::MaskedLm { activation },
+        memory: None,
     })
 }
 

@@ -49,6 +49,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         biases: Biases { qkv: true, o: true, mlp: true },
         segments: false,
         head: Head::Plain { tied: config.get_or("tie_word_embeddings", true)? },
+        memory: None,
     })
 }
 

@@ -67,6 +67,7 @@ pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<S
         biases: Biases::default(),
         segments: false,
         head: Head::Plain { tied: config.get_or("tie_word_embeddings", false)? },
+        memory: None,
     })
 }
 

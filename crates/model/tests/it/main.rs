@@ -8,6 +8,7 @@ mod delta;
 mod golden;
 mod gradients;
 mod load;
+mod memory;
 mod smollm2;
 
 use std::path::{Path, PathBuf};
