@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use retcon_kernels::autograd::Var;
-use retcon_kernels::loss::{Scored, cross_entropy};
+use retcon_kernels::loss::Scored;
 use retcon_model::{Batch, Hidden, Model, Part, WeightId};
 
 use super::lookup::{Packed, Query, in_runs};
@@ -79,8 +79,8 @@ impl<'a> Fixed<'a> {
         Ok(Self { model, start, queries, hidden })
     }
 
-    /// Scores the queries `chosen` with `vars` in the place of the weights `ids`. The loss is the
-    /// sum over them of `weights` times the mean cross-entropy of their objects' tokens.
+    /// Scores the queries `chosen` with `vars` in the place of the weights `ids`, each weighed by
+    /// `weights` (see [`Packed::score`]).
     ///
     /// # Errors
     /// What the model reports.
@@ -99,9 +99,7 @@ impl<'a> Fixed<'a> {
             None => model.embed(&packed.batch, &mut ())?,
         };
         let x = model.finish(self.start.first_block(), hidden, &packed.rows, &mut ())?;
-        let bias = model.head_bias()?;
-        let head = model.head(bias.as_ref())?;
-        let scored = cross_entropy(&x, &head, &packed.tokens, &packed.weights(weights))?;
+        let scored = packed.score(&model, &x, weights)?;
         Ok((packed, scored))
     }
 }

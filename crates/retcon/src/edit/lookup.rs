@@ -23,6 +23,8 @@ pub struct Query {
     pub object: Vec<u32>,
     /// The positions of the subject, where the prompt has one.
     pub subject: Option<Range<usize>>,
+    /// Which fact of the model's memory it asks for, where it has one.
+    pub entry: Option<usize>,
 }
 
 /// `prompt` with `object` as its object.
@@ -82,7 +84,7 @@ fn continued(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
     let at = (first - 1..first - 1 + object.len() as u32).collect();
     let subject = prompt.subject().and_then(|bytes| encoding.span_of(bytes));
     let subject = subject.map(|span| span.start + n_prefix..span.end + n_prefix);
-    Ok(Query { ids, at, object, subject })
+    Ok(Query { ids, at, object, subject, entry: None })
 }
 
 fn masked(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
@@ -114,7 +116,7 @@ fn masked(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
         }
     });
     let at = (first..first + object.len() as u32).collect();
-    Ok(Query { ids, at, object, subject })
+    Ok(Query { ids, at, object, subject, entry: None })
 }
 
 /// Several queries as one batch.
@@ -128,6 +130,8 @@ pub struct Packed {
     pub tokens: Vec<u32>,
     /// The rows of each query, as a range of `rows`.
     pub of_query: Vec<Range<usize>>,
+    /// The fact of the model's memory that each row asks for; `None` where a query names none.
+    pub entries: Option<Vec<u32>>,
 }
 
 impl Packed {
@@ -145,12 +149,12 @@ impl Packed {
             tokens.extend(&query.object);
             of_query.push(first..rows.len());
         }
-        Ok(Self { batch, rows, tokens, of_query })
-    }
-
-    /// A weight for each row such that every query counts `1 / n` and its tokens count alike.
-    pub fn mean_weights(&self) -> Vec<f64> {
-        self.weights(&vec![1.0 / self.of_query.len() as f64; self.of_query.len()])
+        let entry = |query: &&Query| {
+            query.entry.map(|entry| std::iter::repeat_n(entry as u32, query.at.len()))
+        };
+        let entries = queries.iter().map(entry).collect::<Option<Vec<_>>>();
+        let entries = entries.map(|entries| entries.into_iter().flatten().collect());
+        Ok(Self { batch, rows, tokens, of_query, entries })
     }
 
     /// A weight for each row such that every query counts as given and its tokens count alike.

@@ -6,6 +6,7 @@ pub mod fixed;
 pub mod lookup;
 pub mod optim;
 pub mod scope;
+mod score;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

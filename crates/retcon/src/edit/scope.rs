@@ -49,6 +49,8 @@ pub enum Target {
     Embeddings,
     /// What makes logits of the last hidden state, beside a tied embedding, whatever the blocks.
     Head,
+    /// What finds facts in a memory and mixes them in, whatever the blocks.
+    Memory,
     /// Everything in the chosen blocks; with all blocks, everything.
     All,
 }
@@ -63,6 +65,7 @@ impl Target {
         Self::Norms,
         Self::Embeddings,
         Self::Head,
+        Self::Memory,
         Self::All,
     ];
 
@@ -76,6 +79,7 @@ impl Target {
             Self::Norms => "norms",
             Self::Embeddings => "embeddings",
             Self::Head => "head",
+            Self::Memory => "memory",
             Self::All => "all",
         }
     }
@@ -92,6 +96,7 @@ impl Target {
             Self::Norms => id.part.component() == Component::Norms && (inside || all_blocks),
             Self::Embeddings => id.part.component() == Component::Embeddings,
             Self::Head => id.part.component() == Component::Head,
+            Self::Memory => id.part.component() == Component::Memory,
             Self::All => inside || all_blocks,
         }
     }

@@ -1,7 +1,6 @@
 //! What a model believes: the probability of answers, and the answer that it gives freely.
 
 use candle_core::Tensor;
-use retcon_kernels::loss::cross_entropy;
 use retcon_model::generate::{Sampling, generate, is_decoder};
 use retcon_model::{Batch, Model};
 use serde::{Deserialize, Serialize};
@@ -100,14 +99,12 @@ pub fn scores(model: &Model, queries: &[Query]) -> Result<Vec<Score>> {
     }
     let packed = Packed::new(queries)?;
     let x = model.run(&packed.batch, &packed.rows, &mut ())?;
-    let bias = model.head_bias()?;
-    let head = model.head(bias.as_ref())?;
-    let scored = cross_entropy(&x, &head, &packed.tokens, &packed.mean_weights())?;
-    let score = |rows: &std::ops::Range<usize>| Score {
+    let scored = packed.score(model, &x, &vec![1.0; queries.len()])?;
+    let score = |(rows, leads): (&std::ops::Range<usize>, bool)| Score {
         log_prob: scored.log_prob[rows.clone()].iter().sum(),
-        leads: scored.margin[rows.clone()].iter().all(|&margin| margin > 0.0),
+        leads,
     };
-    Ok(packed.of_query.iter().map(score).collect())
+    Ok(packed.of_query.iter().zip(packed.leads(&scored)).map(score).collect())
 }
 
 /// What `model` says to each question.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Data, From, Start};
+use super::plan::{Data, From, Memory, Start};
 use crate::edit::scope::Target;
 use crate::train::Constraint;
 
@@ -20,6 +20,9 @@ pub struct Cell {
     pub data: Data,
     /// What is modified.
     pub from: From,
+    /// What becomes of the facts in its memory.
+    #[serde(default, skip_serializing_if = "is_kept")]
+    pub memory: Memory,
     /// The blocks that may change.
     pub blocks: String,
     /// What of them.
@@ -29,14 +32,16 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Training anew on the modified facts and the others.
-    pub fn retrain(seed: u64, start: Start, size: usize) -> Self {
+    /// All weights, within no bounds; from the model that has memorized the facts, unless it is
+    /// trained anew.
+    pub fn whole(seed: u64, start: Start, size: usize, data: Data) -> Self {
         Self {
             seed,
             start,
             size,
-            data: Data::Retrain,
-            from: From::Start,
+            data,
+            from: if data == Data::Retrain { From::Start } else { From::Memorized },
+            memory: Memory::Kept,
             blocks: "all".to_owned(),
             component: Target::All,
             constraint: Constraint::None,
@@ -47,6 +52,10 @@ impl Cell {
     pub fn key(&self) -> String {
         serde_json::to_string(self).expect("a cell has string keys")
     }
+}
+
+fn is_kept(memory: &Memory) -> bool {
+    *memory == Memory::Kept
 }
 
 /// What came of a cell.

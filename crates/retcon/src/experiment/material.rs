@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use retcon_model::Model;
 use retcon_model::generate::is_decoder;
 use retcon_model::random::Random;
+use retcon_model::{Entry, FactMemory, Model};
 
 use super::plan::{Facts, Texts};
 use crate::data::knowledge::{Choice, FactSet, Modified, Wording};
@@ -19,6 +19,8 @@ pub struct Material<'a> {
     pub set: FactSet,
     facts: &'a Facts,
     model: &'a Model,
+    /// Whether texts say which fact of a memory they ask for.
+    pub tell_entries: bool,
     /// The modified facts to choose from, where they are not drawn.
     given: Option<Vec<Modified>>,
 }
@@ -51,7 +53,7 @@ impl<'a> Material<'a> {
         }
         set.retain(|triple| wanted.is_empty() || wanted.contains(&triple.relation));
         set.unique_subjects();
-        let mut material = Self { set, facts, model, given: None };
+        let mut material = Self { set, facts, model, tell_entries: false, given: None };
         material.leave_out_what_is_too_long()?;
         if let Some(count) = facts.count.filter(|&count| count < material.set.triples.len()) {
             let mut order: Vec<usize> = (0..material.set.triples.len()).collect();
@@ -172,6 +174,32 @@ impl<'a> Material<'a> {
         Ok(texts)
     }
 
+    /// The facts as a memory to look them up in, with the objects of `modified` in place of theirs.
+    ///
+    /// # Errors
+    /// What the facts and the tokenizer report.
+    pub fn memory(&self, modified: &[Modified]) -> Result<FactMemory> {
+        let tokenizer = self.model.tokenizer();
+        let name = |name: &str| Ok(tokenizer.encode(name)?.ids);
+        let labels = self.set.relations.iter().map(|relation| name(&relation.label));
+        let new: BTreeMap<usize, &str> =
+            modified.iter().map(|m| (m.fact, m.object.as_str())).collect();
+        let (mut numbers, mut subjects, mut entries) = (BTreeMap::new(), vec![], vec![]);
+        for (fact, triple) in self.set.triples.iter().enumerate() {
+            if !numbers.contains_key(&triple.subject) {
+                numbers.insert(&triple.subject, subjects.len());
+                subjects.push(name(&triple.subject)?);
+            }
+            let object = new.get(&fact).copied().unwrap_or(&triple.object);
+            entries.push(Entry {
+                subject: numbers[&triple.subject],
+                relation: triple.relation,
+                object: tokenizer.encode_continuation(object)?,
+            });
+        }
+        Ok(FactMemory { subjects, relations: labels.collect::<Result<_>>()?, entries })
+    }
+
     fn some(
         &self,
         fact: usize,
@@ -186,7 +214,8 @@ impl<'a> Material<'a> {
                 self.set.example(fact, object, wording)?
             };
             let Some(example) = example else { continue };
-            let query = query(self.model, &example.prompt, &example.object)?;
+            let mut query = query(self.model, &example.prompt, &example.object)?;
+            query.entry = self.tell_entries.then_some(fact);
             if query.ids.len() <= self.model.spec().n_positions {
                 texts.push(query);
             }

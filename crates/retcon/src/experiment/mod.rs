@@ -18,7 +18,7 @@ mod summary;
 
 pub use cell::{Cell, Point, Record};
 pub use material::{Material, Use};
-pub use plan::{Data, Facts, From, Plan, Scale, Start, Texts};
+pub use plan::{Data, Facts, From, Lookup, Memory, Plan, Scale, Start, Texts};
 pub use report::report;
 pub use run::run;
 pub use summary::{Line, Summary};

@@ -92,8 +92,25 @@ pub struct Memorize {
     /// What is trained: models to compare.
     #[serde(default = "pretrained")]
     pub start: Vec<Start>,
+    /// Whether the model is given a memory of all facts, in which it looks them up (Facts as
+    /// Experts).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lookup: Lookup,
     /// How.
     pub course: Course,
+}
+
+/// A memory of facts beside the weights, and how it is learned to be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lookup {
+    /// There is none.
+    #[default]
+    None,
+    /// By its effect on the prediction alone.
+    Free,
+    /// By being told which fact is meant, beside that.
+    Supervised,
 }
 
 /// A model before it has seen the facts.
@@ -128,6 +145,9 @@ pub struct Modify {
     /// What is trained on.
     #[serde(default = "modified_alone")]
     pub data: Vec<Data>,
+    /// What becomes of the facts in the model's memory, where it has one.
+    #[serde(default = "memory_kept", skip_serializing_if = "is_kept")]
+    pub memory: Vec<Memory>,
     /// `all`, `each` (one after the other), or blocks as `retcon edit` takes them.
     #[serde(default = "all_blocks")]
     pub blocks: Vec<String>,
@@ -158,10 +178,23 @@ pub enum From {
     Start,
 }
 
+/// What becomes of the facts in the model's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Memory {
+    /// They stay as they were memorized.
+    #[default]
+    Kept,
+    /// The modified ones get their new objects.
+    Rewritten,
+}
+
 /// What is trained on to modify facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Data {
+    /// Nothing: the facts in the model's memory are rewritten, and that is all.
+    Nothing,
     /// The modified facts alone.
     Ftm,
     /// The modified ones and the others.
@@ -175,6 +208,7 @@ impl Data {
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Nothing => "no training",
             Self::Ftm => "FTM",
             Self::Fta => "FTA",
             Self::Retrain => "retrain",
@@ -241,6 +275,7 @@ impl Plan {
             ("modify.sizes", self.modify.sizes.len()),
             ("modify.from", self.modify.from.len()),
             ("modify.data", self.modify.data.len()),
+            ("modify.memory", self.modify.memory.len()),
             ("modify.blocks", self.modify.blocks.len()),
             ("modify.components", self.modify.components.len()),
             ("modify.constraints", self.modify.constraints.len()),
@@ -257,13 +292,48 @@ impl Plan {
         if let Some(share) = self.modify.share.filter(|share| !(*share > 0.0 && *share < 1.0)) {
             return bad("modify.share", "a share between 0 and 1", share.to_string());
         }
+        let rewrites = self.modify.memory.contains(&Memory::Rewritten);
+        if rewrites && self.memorize.lookup == Lookup::None {
+            let expected = "a memory to rewrite: set `lookup` under `[memorize]`";
+            return bad("modify.memory", expected, "none".to_owned());
+        }
+        if self.modify.data.contains(&Data::Nothing) && !rewrites {
+            let expected = "`memory = [\"rewritten\"]`, or something to train on";
+            return bad("modify.data", expected, "\"nothing\"".to_owned());
+        }
         self.memorize.course.check()?;
         self.modify.course.check()
     }
 
-    /// All that is tried in a model whose weights are those of `n_blocks` blocks: seed by seed, so that a run that is cut
-    /// short has whole tables of the first seeds.
+    /// All that is tried in a model whose weights are those of `n_blocks` blocks: seed by seed, so
+    /// that a run that is cut short has whole tables of the first seeds.
     pub fn cells(&self, n_blocks: usize) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for &seed in &self.seeds {
+            for &start in &self.memorize.start {
+                for &size in &self.modify.sizes {
+                    for &data in &self.modify.data {
+                        let whole = Cell::whole(seed, start, size, data);
+                        match data {
+                            // All weights, from the start, in the course of memorizing.
+                            Data::Retrain | Data::Nothing => cells.push(Cell {
+                                memory: match self.memorize.lookup {
+                                    Lookup::None => Memory::Kept,
+                                    Lookup::Free | Lookup::Supervised => Memory::Rewritten,
+                                },
+                                ..whole
+                            }),
+                            Data::Ftm | Data::Fta => cells.extend(self.choices(&whole, n_blocks)),
+                        }
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    /// `whole` with every choice of what is modified, in what bounds.
+    fn choices(&self, whole: &Cell, n_blocks: usize) -> Vec<Cell> {
         let each: Vec<String> = (0..n_blocks).map(|block| block.to_string()).collect();
         let blocks = self.modify.blocks.iter().flat_map(|blocks| match blocks.as_str() {
             "each" => each.clone(),
@@ -271,33 +341,20 @@ impl Plan {
         });
         let blocks: Vec<String> = blocks.collect();
         let mut cells = Vec::new();
-        for &seed in &self.seeds {
-            for &start in &self.memorize.start {
-                for &size in &self.modify.sizes {
-                    for &data in &self.modify.data {
-                        if data == Data::Retrain {
-                            // All weights, from the start, in the course of memorizing.
-                            cells.push(Cell::retrain(seed, start, size));
-                            continue;
-                        }
-                        for &from in &self.modify.from {
-                            for blocks in &blocks {
-                                for &component in &self.modify.components {
-                                    for &constraint in &self.modify.constraints {
-                                        let blocks = blocks.clone();
-                                        cells.push(Cell {
-                                            seed,
-                                            start,
-                                            size,
-                                            data,
-                                            from,
-                                            blocks,
-                                            component,
-                                            constraint,
-                                        });
-                                    }
-                                }
-                            }
+        for &from in &self.modify.from {
+            for &memory in &self.modify.memory {
+                for blocks in &blocks {
+                    for &component in &self.modify.components {
+                        for &constraint in &self.modify.constraints {
+                            let (blocks, whole) = (blocks.clone(), whole.clone());
+                            cells.push(Cell {
+                                from,
+                                memory,
+                                blocks,
+                                component,
+                                constraint,
+                                ..whole
+                            });
                         }
                     }
                 }
@@ -317,6 +374,18 @@ fn lay(table: &mut toml::Table, over: toml::Table) {
             }
         }
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn memory_kept() -> Vec<Memory> {
+    vec![Memory::Kept]
+}
+
+fn is_kept(memory: &Vec<Memory>) -> bool {
+    *memory == memory_kept()
 }
 
 fn one() -> usize {

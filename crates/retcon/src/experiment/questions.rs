@@ -3,15 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use retcon_model::Model;
+use retcon_kernels::autograd::Var;
 use retcon_model::random::Random;
+use retcon_model::{Model, WeightId};
 
 use super::cell::Point;
 use super::material::{Material, Use};
 use crate::data::knowledge::Modified;
-use crate::edit::lookup::Query;
+use crate::edit::fixed::Fixed;
+use crate::edit::lookup::{Query, in_runs};
 use crate::error::{Error, Result};
-use crate::eval::accuracy::{said, share};
+use crate::eval::accuracy::share;
 
 /// What is measured of a cell, in tokens.
 pub(super) struct Questions {
@@ -61,20 +63,17 @@ impl Questions {
         Ok(questions)
     }
 
-    /// What is measured of `model` after `step` steps.
-    pub(super) fn point(&self, step: usize, model: &Model) -> Result<(Point, Said)> {
+    /// What `model` computes for them below the weights `ids`, which change between measurements.
+    pub(super) fn asked<'a>(&self, model: &'a Model, ids: &[WeightId]) -> Result<Asked<'a>> {
         let of = |questions: &[(String, Query)]| {
-            said(model, &questions.iter().map(|(_, query)| query.clone()).collect::<Vec<_>>())
+            questions.iter().map(|(_, query)| query.clone()).collect::<Vec<_>>()
         };
-        let (modified, kept) = (of(&self.modified)?, of(&self.kept)?);
-        let point = Point {
-            step,
-            modified: share(&modified),
-            reworded: share(&said(model, &self.reworded)?),
-            kept: share(&kept),
-            kept_reworded: share(&said(model, &self.kept_reworded)?),
-        };
-        Ok((point, (modified, kept)))
+        let lists =
+            [of(&self.modified), self.reworded.clone(), of(&self.kept), self.kept_reworded.clone()];
+        let lengths = lists.each_ref().map(Vec::len);
+        let queries = lists.concat();
+        let runs = in_runs(&queries).into_iter().map(<[Query]>::len).collect();
+        Ok(Asked { fixed: Fixed::new(model, ids, queries)?, ids: ids.to_vec(), lengths, runs })
     }
 
     /// For each relation of modified facts, what a record counts.
@@ -90,5 +89,38 @@ impl Questions {
             }
         }
         counts.into_iter().map(|(relation, count)| (relation.to_owned(), count)).collect()
+    }
+}
+
+/// Questions to a model that is being modified.
+pub(super) struct Asked<'a> {
+    fixed: Fixed<'a>,
+    ids: Vec<WeightId>,
+    /// How many questions are for each number of a point.
+    lengths: [usize; 4],
+    /// How many of them are asked at once.
+    runs: Vec<usize>,
+}
+
+impl Asked<'_> {
+    /// What is measured after `step` steps, when the weights are `now`.
+    pub(super) fn point(&self, step: usize, now: &[Var]) -> Result<(Point, Said)> {
+        let mut said = Vec::new();
+        for &n in &self.runs {
+            let chosen: Vec<usize> = (said.len()..said.len() + n).collect();
+            let (packed, scored) = self.fixed.scored(&self.ids, now, &chosen, &vec![1.0; n])?;
+            said.extend(packed.leads(&scored));
+        }
+        let mut rest = said.into_iter();
+        let [modified, reworded, kept, kept_reworded] =
+            self.lengths.map(|n| rest.by_ref().take(n).collect::<Vec<bool>>());
+        let point = Point {
+            step,
+            modified: share(&modified),
+            reworded: share(&reworded),
+            kept: share(&kept),
+            kept_reworded: share(&kept_reworded),
+        };
+        Ok((point, (modified, kept)))
     }
 }

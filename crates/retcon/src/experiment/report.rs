@@ -7,7 +7,7 @@ use retcon_model::atomic;
 
 use super::cell::Record;
 use super::chart::{heat_map, trade_off};
-use super::plan::{Data, From, Plan};
+use super::plan::{Data, From, Memory, Plan};
 use super::summary::{Line, Summary, mean_and_interval};
 use crate::edit::scope::Target;
 use crate::error::Result;
@@ -110,24 +110,34 @@ fn notes(plan: &Plan) -> String {
 
 /// A line's name: what not all lines have in common.
 fn name_of(line: &Line, summary: &Summary) -> String {
-    let differ_among = |retrain: bool, f: fn(&Line) -> String| {
-        let counts = |line: &&Line| retrain || line.cell.data != Data::Retrain;
-        let mut all = summary.lines.iter().filter(counts).map(f);
-        let first = all.next();
-        all.any(|other| Some(&other) != first.as_ref()).then(|| f(line))
+    let differ_among = |all: bool, f: fn(&Line) -> String| {
+        let mut lines = summary.lines.iter().filter(|line| all || has_choices(line)).map(f);
+        let first = lines.next();
+        lines.any(|other| Some(&other) != first.as_ref()).then(|| f(line))
     };
-    // Training anew leaves nothing to choose.
-    let differ = |f| differ_among(false, f);
-    let retrain = line.cell.data == Data::Retrain;
+    let differ = |f| differ_among(false, f).filter(|_| has_choices(line));
     let parts = [
         differ_among(true, |line| line.cell.start.name().to_owned()),
         Some(line.cell.data.name().to_owned()),
-        differ(|line| from(line.cell.from).to_owned()).filter(|_| !retrain),
-        differ(|line| format!("blocks {}", line.cell.blocks)).filter(|_| !retrain),
-        differ(|line| line.cell.component.name().to_owned()).filter(|_| !retrain),
-        differ(|line| line.cell.constraint.name().to_owned()).filter(|_| !retrain),
+        differ(|line| from(line.cell.from).to_owned()),
+        differ_among(true, |line| memory(line.cell.memory).to_owned()),
+        differ(|line| format!("blocks {}", line.cell.blocks)),
+        differ(|line| line.cell.component.name().to_owned()),
+        differ(|line| line.cell.constraint.name().to_owned()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Whether it was chosen what of the model is modified, and in what bounds.
+fn has_choices(line: &Line) -> bool {
+    matches!(line.cell.data, Data::Ftm | Data::Fta)
+}
+
+fn memory(memory: Memory) -> &'static str {
+    match memory {
+        Memory::Kept => "memory kept",
+        Memory::Rewritten => "memory rewritten",
+    }
 }
 
 fn from(from: From) -> &'static str {
@@ -152,8 +162,7 @@ fn pictures(summary: &Summary) -> Result<Vec<(String, String)>> {
             of_size.iter().map(|line| (line.cell.blocks.as_str(), line.cell.component)).collect();
         if grid.len() > 1 {
             let title = format!("mean of A_M and A_F\\S, {size} facts modified");
-            let parts: Vec<&Line> =
-                of_size.into_iter().filter(|line| line.cell.data != Data::Retrain).collect();
+            let parts: Vec<&Line> = of_size.into_iter().filter(|line| has_choices(line)).collect();
             pictures.push((format!("heat-map-{size}.svg"), heat_map(&title, &parts)?));
         }
     }

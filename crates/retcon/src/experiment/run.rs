@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use candle_core::Tensor;
+use retcon_kernels::autograd::Var;
 use retcon_kernels::squares::{largest, sum_of_squares};
 use retcon_model::{Model, WeightId, atomic};
 
 use super::cell::{Cell, Record};
 use super::material::Material;
-use super::plan::{Data, From, Plan, Start};
+use super::plan::{Data, From, Lookup, Memory, Plan, Start};
 use super::questions::Questions;
 use super::records::{Records, io};
 use crate::edit::scope::{Blocks, Scope};
@@ -33,10 +35,13 @@ const RECORDS: &str = "records.jsonl";
 /// training reports. What has been recorded stays.
 pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<Record>> {
     let cells = plan.cells(model.spec().n_stored_blocks());
-    let material = Material::read(&plan.facts, model, plan.seeds[0])?.modifiable()?;
+    let mut material = Material::read(&plan.facts, model, plan.seeds[0])?.modifiable()?;
+    material.tell_entries = plan.memorize.lookup == Lookup::Supervised;
+    let lab = Lab { plan, material: &material, out };
+    let pretrained = lab.bare(model, Start::Pretrained)?;
     // What can't be done is found before the folder is made and hours have gone into the rest.
     for cell in &cells {
-        scope(cell)?.weights(model)?;
+        scope(cell)?.weights(&pretrained)?;
     }
     for (size, seed) in cells.iter().map(|cell| (cell.size, cell.seed)).collect::<BTreeSet<_>>() {
         material.modified(size, seed)?;
@@ -64,10 +69,9 @@ pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<
             continue;
         }
         let bare = match start {
-            Start::Pretrained => model.clone(),
-            Start::Random => model.redrawn(plan.seeds[0])?,
+            Start::Pretrained => pretrained.clone(),
+            Start::Random => lab.bare(model, start)?,
         };
-        let lab = Lab { plan, material: &material, out };
         let memorized = match needs(start) {
             true => Some(whole.part("memorizing", plan.memorize.course.steps, |ctx| {
                 lab.memorized(ctx, &bare, start)
@@ -91,6 +95,7 @@ pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<
 /// How a cell is trained.
 fn course(plan: &Plan, cell: &Cell) -> Course {
     match cell.data {
+        Data::Nothing => Course { steps: 0, ..plan.modify.course.clone() },
         Data::Retrain => plan.memorize.course.clone(),
         _ => Course { constraint: cell.constraint, ..plan.modify.course.clone() },
     }
@@ -162,6 +167,21 @@ struct Lab<'a> {
 }
 
 impl Lab<'_> {
+    /// `model` before it has seen the facts, but for those that lie in its memory.
+    fn bare(&self, model: &Model, start: Start) -> Result<Model> {
+        let seed = self.plan.seeds[0];
+        let model = match start {
+            Start::Pretrained => model.clone(),
+            Start::Random => model.redrawn(seed)?,
+        };
+        match self.plan.memorize.lookup {
+            Lookup::None => Ok(model),
+            Lookup::Free | Lookup::Supervised => {
+                Ok(model.with_memory(Arc::new(self.material.memory(&[])?), seed)?)
+            }
+        }
+    }
+
     /// `bare` after it has memorized all facts; kept in the folder, and resumed from there.
     fn memorized(&self, ctx: &Ctx<'_>, bare: &Model, start: Start) -> Result<Model> {
         let course = &self.plan.memorize.course;
@@ -169,9 +189,13 @@ impl Lab<'_> {
         let ids = Scope::all().weights(bare)?;
         let stream = Stream::of(0..texts.len(), course.batch, self.plan.seeds[0]);
         let mut trainer = Trainer::new(bare, ids, texts, stream, course.clone())?;
-        let run = serde_json::json!({
+        let mut run = serde_json::json!({
             "facts": self.plan.facts, "course": course, "start": start, "seed": self.plan.seeds[0],
         });
+        let lookup = self.plan.memorize.lookup;
+        if lookup != Lookup::None {
+            run["lookup"] = serde_json::json!(lookup);
+        }
         let state = self.out.join(format!("memorized-{}.safetensors", start.name()));
         trainer.finish(ctx, Some((&state, &run.to_string())))?;
         trainer.model_now()
@@ -204,7 +228,13 @@ impl Lab<'_> {
             );
         }
         let course = course(self.plan, cell);
+        let rewritten = match cell.memory {
+            Memory::Kept => None,
+            Memory::Rewritten => Some(from.with_facts(Arc::new(self.material.memory(&modified)?))?),
+        };
+        let from = rewritten.as_ref().unwrap_or(from);
         let ids = scope(cell)?.weights(from)?;
+        let asked = questions.asked(from, &ids)?;
         let every = match cell.data {
             // As often over its course as the others over theirs.
             Data::Retrain => {
@@ -215,23 +245,23 @@ impl Lab<'_> {
         };
         let stream = self.stream(cell, &course, n_modified, texts.len());
         let mut trainer = Trainer::new(from, ids, texts, stream, course.clone())?;
-        let mut points = vec![questions.point(0, from)?.0];
-        let mut last = None;
+        let (first, mut last) = asked.point(0, &trainer.thetas(Var::constant))?;
+        let mut points = vec![first];
         while trainer.n_steps() < course.steps {
             let step = trainer.step()?;
             let done = trainer.n_steps();
             ctx.report("modifying", done, course.steps, Some(step.loss))?;
             if done.is_multiple_of(every) || done == course.steps {
-                let (point, said) = questions.point(done, &trainer.model_now()?)?;
+                let (point, said) = asked.point(done, &trainer.thetas(Var::constant))?;
                 points.push(point);
-                last = Some(said);
+                last = said;
             }
         }
         Ok(Record {
             cell: cell.clone(),
             points,
             n: [questions.modified.len(), questions.kept.len()],
-            by_relation: last.map(|said| questions.by_relation(&said)).unwrap_or_default(),
+            by_relation: questions.by_relation(&last),
             moved: trainer.changes().map(moved).collect::<Result<_>>()?,
             seconds: clock.elapsed().as_secs_f64(),
         })

@@ -52,9 +52,9 @@ impl Summary {
 
 /// What the cells of a line have in common.
 fn line_of(cell: &Cell) -> String {
-    let Cell { start, size, data, from, blocks, component, constraint, .. } = cell;
+    let Cell { start, size, data, from, memory, blocks, component, constraint, .. } = cell;
     let kind = constraint.name();
-    format!("{start:?} {size} {data:?} {from:?} {blocks} {component:?} {kind}")
+    format!("{start:?} {size} {data:?} {from:?} {memory:?} {blocks} {component:?} {kind}")
 }
 
 impl Line {

@@ -109,8 +109,7 @@ impl<'a> Trainer<'a> {
         let pools = self.stream.step(self.n_steps);
         let weights = self.weights(&pools);
         let texts: Vec<(usize, f64)> = pools.concat().into_iter().zip(weights).collect();
-        let vars: Vec<Var> =
-            self.trained.iter().map(|trained| Var::unknown(trained.theta().clone())).collect();
+        let vars = self.thetas(Var::unknown);
         let mut gradients: Option<Vec<Tensor>> = None;
         let mut losses = Vec::new();
         for part in texts.chunks(texts.len().div_ceil(self.course.accumulate).max(1)) {
@@ -194,6 +193,11 @@ impl<'a> Trainer<'a> {
         // Each in memory of its own: they change in place with the next step.
         let now = |(&id, trained): (&WeightId, &Trained)| Ok((id, trained.theta().copy()?));
         self.ids.iter().zip(&self.trained).map(now).collect()
+    }
+
+    /// The weights as they are now, in order, for looking at before the next step.
+    pub fn thetas(&self, variable: fn(Tensor) -> Var) -> Vec<Var> {
+        self.trained.iter().map(|trained| variable(trained.theta().clone())).collect()
     }
 
     /// How far each weight is from where it started.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use retcon::experiment::{Plan, Record, Scale, report, run};
+use retcon::experiment::{Memory, Plan, Record, Scale, report, run};
 use retcon::{Ctx, Error, Model, Result};
 
 const PLAN: &str = r#"
@@ -156,4 +156,45 @@ fn targets_that_come_with_the_facts_are_used() {
     let more = plan(folder.path(), &text.replace("sizes = [2]", "sizes = [3]"));
     let error = carry_out(&more, &model, &folder.path().join("more"), usize::MAX).unwrap_err();
     assert!(error.to_string().contains('3'), "{error}");
+}
+
+#[test]
+fn a_memory_is_rewritten_without_training() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let text = PLAN
+        .replace("count = 60", "count = 12")
+        .replace(
+            "[memorize]\ncourse = { steps = 6",
+            "[memorize]\nlookup = \"supervised\"\ncourse = { steps = 200",
+        )
+        .replace("[\"ftm\", \"fta\", \"retrain\"]", "[\"nothing\", \"ftm\"]")
+        .replace("from = [\"memorized\", \"start\"]", "memory = [\"kept\", \"rewritten\"]")
+        .replace("blocks = [\"all\", \"-1\"]", "components = [\"memory\"]");
+    let plan = plan(folder.path(), &text);
+    let records = carry_out(&plan, &model, &folder.path().join("out"), usize::MAX).unwrap();
+    // Rewritten and nothing else; trained with what was kept and what was rewritten.
+    assert_eq!(records.len(), 1 + 2 * 4);
+    let (alone, kept) = (&records[0], &records[1]);
+    assert_eq!((alone.points.len(), alone.cell.memory), (1, Memory::Rewritten));
+    assert!(alone.moved.iter().all(|(_, _, most)| *most == 0.0));
+    assert!(alone.points[0].modified >= 2.0 / 3.0, "{:?}", alone.points);
+    assert!(alone.points[0].kept >= kept.points[0].kept - 1e-9, "{:?}", alone.points);
+    assert_eq!(kept.points[0].modified, 0.0);
+    assert!(kept.moved.iter().all(|(id, ..)| id.starts_with("memory.")), "{:?}", kept.moved);
+    let table = report(&plan, &records, folder.path()).unwrap().remove(0);
+    let table = fs::read_to_string(table).unwrap();
+    assert!(table.contains("| 3 | no training, memory rewritten |"), "{table}");
+}
+
+#[test]
+fn a_plan_without_a_memory_can_rewrite_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.toml");
+    let one = PLAN.replace("share = 0.5", "share = 0.5\nmemory = [\"rewritten\"]");
+    let other = PLAN.replace("\"retrain\"", "\"nothing\"");
+    for (text, expected) in [(one, "lookup"), (other, "rewritten")] {
+        fs::write(&path, text).unwrap();
+        let error = Plan::read(&path, Scale::Small).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }

@@ -100,6 +100,6 @@ fn packed_queries_keep_their_rows() {
     assert_eq!(packed.of_query.len(), 2);
     let start = one.ids.len() as u32;
     assert_eq!(packed.rows[packed.of_query[1].clone()][0], start + two.at[0]);
-    let sum: f64 = packed.mean_weights().iter().sum();
+    let sum: f64 = packed.weights(&[0.25, 0.75]).iter().sum();
     assert!((sum - 1.0).abs() < 1e-12);
 }
