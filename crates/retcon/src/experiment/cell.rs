@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Data, From, Memory, Start};
+use super::choice::{Data, From, Memory, Start};
 use crate::edit::scope::Target;
 use crate::train::Constraint;
 

@@ -7,7 +7,8 @@ use retcon_model::generate::is_decoder;
 use retcon_model::random::Random;
 use retcon_model::{Entry, FactMemory, Model};
 
-use super::plan::{Facts, Texts};
+use super::choice::Texts;
+use super::plan::Facts;
 use crate::data::knowledge::{Choice, FactSet, Modified, Wording};
 use crate::edit::lookup::{Query, query};
 use crate::error::{Error, Result};

@@ -8,6 +8,7 @@
 
 mod cell;
 mod chart;
+mod choice;
 mod material;
 mod plan;
 mod questions;
@@ -17,8 +18,9 @@ mod run;
 mod summary;
 
 pub use cell::{Cell, Point, Record};
+pub use choice::{Data, From, Lookup, Memory, Scale, Start, Texts};
 pub use material::{Material, Use};
-pub use plan::{Data, Facts, From, Lookup, Memory, Plan, Scale, Start, Texts};
+pub use plan::{Facts, Memorize, Modify, Plan};
 pub use report::report;
 pub use run::run;
 pub use summary::{Line, Summary};

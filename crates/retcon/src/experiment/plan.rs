@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
+use super::choice::{Data, From, Lookup, Memory, Scale, Start, Texts};
 use crate::edit::scope::Target;
 use crate::error::{Error, Result};
 use crate::train::{Constraint, Course};
@@ -72,19 +73,6 @@ impl Facts {
     }
 }
 
-/// What is trained on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Texts {
-    /// The relation's templates.
-    #[default]
-    Templates,
-    /// Sentences that were found with the fact; the templates where there are none.
-    Evidences,
-    /// Questions, or the templates where a relation has none.
-    Questions,
-}
-
 /// How facts are memorized.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,39 +86,6 @@ pub struct Memorize {
     pub lookup: Lookup,
     /// How.
     pub course: Course,
-}
-
-/// A memory of facts beside the weights, and how it is learned to be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Lookup {
-    /// There is none.
-    #[default]
-    None,
-    /// By its effect on the prediction alone.
-    Free,
-    /// By being told which fact is meant, beside that.
-    Supervised,
-}
-
-/// A model before it has seen the facts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Start {
-    /// As the checkpoint has it.
-    Pretrained,
-    /// All weights drawn.
-    Random,
-}
-
-impl Start {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pretrained => "pretrained",
-            Self::Random => "random",
-        }
-    }
 }
 
 /// How facts are modified. Every combination of the lists is tried.
@@ -166,73 +121,6 @@ pub struct Modify {
     pub every: usize,
     /// How.
     pub course: Course,
-}
-
-/// What is modified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum From {
-    /// The model that has memorized all facts.
-    Memorized,
-    /// The one that has not.
-    Start,
-}
-
-/// What becomes of the facts in the model's memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Memory {
-    /// They stay as they were memorized.
-    #[default]
-    Kept,
-    /// The modified ones get their new objects.
-    Rewritten,
-}
-
-/// What is trained on to modify facts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Data {
-    /// Nothing: the facts in the model's memory are rewritten, and that is all.
-    Nothing,
-    /// The modified facts alone.
-    Ftm,
-    /// The modified ones and the others.
-    Fta,
-    /// The modified ones and the others, from the model that has memorized nothing, in the course
-    /// of memorizing.
-    Retrain,
-}
-
-impl Data {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => "no training",
-            Self::Ftm => "FTM",
-            Self::Fta => "FTA",
-            Self::Retrain => "retrain",
-        }
-    }
-}
-
-/// How large an experiment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// Minutes on a laptop.
-    Small,
-    /// Hours, or a GPU.
-    Full,
-}
-
-impl Scale {
-    /// Its name, which is that of its table in a plan.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Small => "small",
-            Self::Full => "full",
-        }
-    }
 }
 
 impl Plan {

@@ -7,7 +7,8 @@ use retcon_model::atomic;
 
 use super::cell::Record;
 use super::chart::{heat_map, trade_off};
-use super::plan::{Data, From, Memory, Plan};
+use super::choice::{Data, From, Memory};
+use super::plan::Plan;
 use super::summary::{Line, Summary, mean_and_interval};
 use crate::edit::scope::Target;
 use crate::error::Result;

@@ -13,8 +13,9 @@ use retcon_kernels::squares::{largest, sum_of_squares};
 use retcon_model::{Model, WeightId, atomic};
 
 use super::cell::{Cell, Record};
+use super::choice::{Data, From, Lookup, Memory, Start};
 use super::material::Material;
-use super::plan::{Data, From, Lookup, Memory, Plan, Start};
+use super::plan::Plan;
 use super::questions::Questions;
 use super::records::{Records, io};
 use crate::edit::scope::{Blocks, Scope};
