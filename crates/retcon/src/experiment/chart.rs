@@ -131,6 +131,6 @@ pub(super) fn heat_map(title: &str, lines: &[&Line]) -> Result<String> {
     Ok(svg)
 }
 
-fn failed(error: impl std::fmt::Display) -> Error {
+pub(super) fn failed(error: impl std::fmt::Display) -> Error {
     Error::NoPicture { what: error.to_string() }
 }

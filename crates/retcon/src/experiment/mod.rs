@@ -10,6 +10,7 @@ mod cell;
 mod chart;
 mod choice;
 mod material;
+mod picture;
 mod plan;
 mod questions;
 mod records;

@@ -8,6 +8,7 @@ use retcon_model::atomic;
 use super::cell::Record;
 use super::chart::{heat_map, trade_off};
 use super::choice::{Data, From, Memory};
+use super::picture::png;
 use super::plan::Plan;
 use super::summary::{Line, Summary, mean_and_interval};
 use crate::edit::scope::Target;
@@ -22,14 +23,17 @@ pub fn report(plan: &Plan, records: &[Record], out: &Path) -> Result<Vec<PathBuf
     let summary = Summary::new(records);
     let table = table(plan, &summary);
     let pictures = pictures(&summary)?;
-    let mut files =
-        vec![("table.md".to_owned(), format!("# {}\n\n{}\n\n{table}", plan.name, plan.about))];
-    files.extend(pictures.iter().map(|(name, svg)| (name.clone(), svg.clone())));
-    files.push(("index.html".to_owned(), page(plan, &summary, &pictures)));
+    let head = format!("# {}\n\n{}\n\n{table}", plan.name, plan.about);
+    let mut files = vec![("table.md".to_owned(), head.into_bytes())];
+    for (name, svg) in &pictures {
+        files.push((format!("{name}.svg"), svg.clone().into_bytes()));
+        files.push((format!("{name}.png"), png(svg)?));
+    }
+    files.push(("index.html".to_owned(), page(plan, &summary, &pictures).into_bytes()));
     let mut paths = Vec::new();
-    for (name, text) in files {
+    for (name, bytes) in files {
         let path = out.join(name);
-        atomic::write(&path, |file| file.write_all(text.as_bytes()))?;
+        atomic::write(&path, |file| file.write_all(&bytes))?;
         paths.push(path);
     }
     Ok(paths)
@@ -148,7 +152,7 @@ fn from(from: From) -> &'static str {
     }
 }
 
-/// Each picture's file name and SVG.
+/// Each picture's name and SVG.
 fn pictures(summary: &Summary) -> Result<Vec<(String, String)>> {
     let mut pictures = Vec::new();
     let sizes: BTreeSet<usize> = summary.lines.iter().map(|line| line.cell.size).collect();
@@ -158,13 +162,13 @@ fn pictures(summary: &Summary) -> Result<Vec<(String, String)>> {
         let named: Vec<(String, &Line)> =
             of_size.iter().map(|line| (name_of(line, summary), *line)).collect();
         let title = format!("{size} facts modified");
-        pictures.push((format!("trade-off-{size}.svg"), trade_off(&title, &named)?));
+        pictures.push((format!("trade-off-{size}"), trade_off(&title, &named)?));
         let grid: BTreeSet<(&str, Target)> =
             of_size.iter().map(|line| (line.cell.blocks.as_str(), line.cell.component)).collect();
         if grid.len() > 1 {
             let title = format!("mean of A_M and A_F\\S, {size} facts modified");
             let parts: Vec<&Line> = of_size.into_iter().filter(|line| has_choices(line)).collect();
-            pictures.push((format!("heat-map-{size}.svg"), heat_map(&title, &parts)?));
+            pictures.push((format!("heat-map-{size}"), heat_map(&title, &parts)?));
         }
     }
     Ok(pictures)

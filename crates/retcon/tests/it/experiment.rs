@@ -121,6 +121,8 @@ fn a_report_has_a_table_pictures_and_a_page() {
     assert!(page.contains("<svg") && page.contains("A_F\\S") && !page.contains("http://e"));
     assert!(files.iter().all(|file| file.exists()));
     assert!(read("heat-map-3.svg").contains("block -1"));
+    let png = fs::read(folder.path().join("trade-off-3.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000, "{}", png.len());
 }
 
 #[test]
