@@ -4,7 +4,8 @@
     benches/pytorch/setup.sh                       # once: a virtual environment with PyTorch
     benches/side_by_side.py MODEL [--python benches/pytorch/.venv/bin/python]
 
-MODEL is a Hugging Face folder with f32 weights. Prints a Markdown table; with `--json FILE` the
+MODEL is a Hugging Face folder with f32 weights: of a Llama-like decoder, whose forward pass, training
+step and edits are timed, or of a BERT, in which facts are memorized and modified. Prints a Markdown table; with `--json FILE` the
 raw lines of both sides go there.
 """
 
@@ -15,24 +16,34 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FACTS = ROOT / "benches/pytorch/facts.json"
 PROMPT = "The capital of France is"
+DECODER = ["start", "forward", "train_step", "ft_edit"]
+ENCODER = ["memorize", "ftm"]
+LABELS = {
+    "start": "start to first token",
+    "forward": "forward, 8 x 32 tokens",
+    "train_step": "training step, 8 x 32 tokens, all weights",
+    "memorize": "training step, 128 facts, all weights",
+    "ftm": "FTM of 32 facts in an L-infinity ball, one block, 20 steps",
+}
 
 
 def build():
-    """Builds our side, and gives the paths of the benchmark and of the program."""
+    """Builds our side, and gives the paths of the benchmarks and of the program."""
     command = ["cargo", "build", "--release", "--workspace", "--bins", "--benches", "--message-format=json"]
     lines = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
     made = [json.loads(line) for line in lines if line.startswith("{")]
     made = [m for m in made if m.get("executable")]
-    engine = next(m for m in made if m["target"]["name"] == "engine")
+    engine, memorize = (next(m for m in made if m["target"]["name"] == name) for name in ["engine", "memorize"])
     # Building benchmarks builds the program's unit tests too, under the same name.
     program = next(m for m in made if m["target"]["kind"] == ["bin"] and not m["profile"]["test"])
-    return engine["executable"], program["executable"]
+    return engine["executable"], memorize["executable"], program["executable"]
 
 
 def ours(args, mode):
@@ -40,6 +51,8 @@ def ours(args, mode):
         return [our_start(args)]
     env = {**os.environ, "RAYON_NUM_THREADS": str(args.threads)}
     command = [args.engine, str(args.model), str(FACTS), mode]
+    if mode in ENCODER:
+        command = [args.memorize, str(args.model), mode]
     out = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, text=True).stdout
     return [json.loads(line) for line in out.splitlines()]
 
@@ -60,6 +73,11 @@ def our_start(args):
 
 def theirs(args, mode):
     command = [args.python, str(ROOT / "benches/pytorch/bench.py"), str(args.model), "--only", mode, "--threads", str(args.threads)]
+    if mode in ENCODER:
+        texts = subprocess.run([args.memorize, str(args.model), "texts"], stdout=subprocess.PIPE, check=True, text=True).stdout
+        with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
+            file.write(texts)
+        command = [args.python, str(ROOT / "benches/pytorch/encoder.py"), str(args.model), mode, "--texts", file.name, "--threads", str(args.threads)]
     out = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
     return [line for line in map(json.loads, out.splitlines()) if line["name"] == mode]
 
@@ -67,8 +85,7 @@ def theirs(args, mode):
 def pairs(mode, mine, other):
     """Rows of the table: what, ours, PyTorch's."""
     if mode != "ft_edit":
-        label = {"forward": "forward, 8 x 32 tokens", "train_step": "training step, 8 x 32 tokens, all weights", "start": "start to first token"}
-        yield label[mode], "seconds", mine[0], other[0]
+        yield LABELS[mode], "seconds", mine[0], other[0]
         return
     by_scope = {line["scope"]: line for line in other}
     for line in mine:
@@ -85,12 +102,14 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("--python", default=str(ROOT / "benches/pytorch/.venv/bin/python"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", choices=["start", "forward", "train_step", "ft_edit"])
+    parser.add_argument("--only", choices=DECODER + ENCODER)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    args.engine, args.retcon = build()
+    args.engine, args.memorize, args.retcon = build()
+    is_encoder = json.loads((args.model / "config.json").read_text())["model_type"] == "bert"
+    modes = ENCODER if is_encoder else DECODER
     rows, raw = [], []
-    for mode in [args.only] if args.only else ["start", "forward", "train_step", "ft_edit"]:
+    for mode in [args.only] if args.only else modes:
         mine, other = ours(args, mode), theirs(args, mode)
         raw += [{"side": "retcon", **line} for line in mine] + [{"side": "pytorch", **line} for line in other]
         for what, key, a, b in pairs(mode, mine, other):
@@ -99,6 +118,9 @@ def main():
     print("| what | retcon | PyTorch | ratio | peak memory, MB |\n|---|---:|---:|---:|---:|")
     for what, a, b, memory_a, memory_b in rows:
         print(f"| {what} | {a:.3f} s | {b:.3f} s | {a / b:.2f} | {memory_a:.0f} / {memory_b:.0f} |")
+    for line in raw:
+        if "share_of_peak" in line:
+            print(f"\n{line['gflops']:.0f} GFLOP/s in a training step, {100 * line['share_of_peak']:.0f}% of the {line['matmul_gflops']:.0f} of a large product")
     if args.json:
         args.json.write_text("".join(json.dumps(line) + "\n" for line in raw))
 

@@ -238,7 +238,7 @@ pub(crate) struct Experiment {
     /// The model
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// Minutes on a laptop, or hours
+    /// How much: the plan's table of that name is laid over the rest
     #[arg(long, value_enum, default_value_t = ScaleName::Small)]
     pub(crate) scale: ScaleName,
     /// The facts, in place of the plan's
@@ -254,6 +254,8 @@ pub(crate) struct Experiment {
 pub(crate) enum ScaleName {
     /// Minutes on a laptop
     Small,
+    /// About an hour on two cores, with thousands of facts
+    Hour,
     /// Hours, or a GPU
     Full,
 }

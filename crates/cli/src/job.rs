@@ -232,6 +232,7 @@ fn train(args: args::Train) -> Result<Train> {
 fn experiment(args: args::Experiment) -> Result<Experiment> {
     let scale = match args.scale {
         args::ScaleName::Small => Scale::Small,
+        args::ScaleName::Hour => Scale::Hour,
         args::ScaleName::Full => Scale::Full,
     };
     let mut plan = Plan::read(&args.plan, scale)?;

@@ -6,8 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+mod measure;
+
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -24,6 +25,8 @@ use retcon_kernels::loss::cross_entropy;
 use retcon_kernels::trained::{Adam, Ball, Trained};
 use serde_json::{Value, json};
 
+use self::measure::{Outcome, best, forget_peak_rss, median, peak_rss_mb, timed};
+
 /// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,8 +35,6 @@ const N_ROWS: usize = 8;
 const N_TOKENS: usize = 32;
 const LOSS_POSITIONS: usize = 4;
 const REPEATS: usize = 10;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -182,43 +183,4 @@ fn edits(
         "best": best(&times), "seconds_per_step": median(&per_step), "steps": steps,
         "success": success, "facts": facts.len(), "peak_rss_mb": peak_rss_mb(),
     }))
-}
-
-/// Seconds of each of `repeats` runs, after some that don't count.
-fn timed(repeats: usize, mut work: impl FnMut() -> Outcome<()>) -> Outcome<Vec<f64>> {
-    const WARM_UP: usize = 3;
-    let mut times = Vec::new();
-    for run in 0..WARM_UP + repeats {
-        let clock = Instant::now();
-        work()?;
-        if run >= WARM_UP {
-            times.push(clock.elapsed().as_secs_f64());
-        }
-    }
-    Ok(times)
-}
-
-fn median(times: &[f64]) -> f64 {
-    let mut times = times.to_vec();
-    times.sort_by(f64::total_cmp);
-    let n = times.len();
-    (times[(n - 1) / 2] + times[n / 2]) / 2.0
-}
-
-fn best(times: &[f64]) -> f64 {
-    times.iter().copied().fold(f64::INFINITY, f64::min)
-}
-
-/// Lets the most memory be what is held now, on Linux.
-fn forget_peak_rss() {
-    // Where it can't be, the figure is that of all measurements so far.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-}
-
-/// The most memory that this process has held, on Linux.
-fn peak_rss_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kib.unwrap_or_default() / 1024.0
 }

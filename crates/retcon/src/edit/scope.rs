@@ -84,6 +84,11 @@ impl Target {
         }
     }
 
+    /// Whether it lies outside of the blocks, whichever are chosen.
+    pub fn is_outside(self) -> bool {
+        matches!(self, Self::Embeddings | Self::Head | Self::Memory)
+    }
+
     fn covers(self, id: WeightId, all_blocks: bool) -> bool {
         let inside = id.block.is_some();
         match self {

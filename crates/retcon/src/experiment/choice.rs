@@ -101,15 +101,21 @@ impl Data {
 pub enum Scale {
     /// Minutes on a laptop.
     Small,
+    /// About an hour on two cores, with thousands of facts.
+    Hour,
     /// Hours, or a GPU.
     Full,
 }
 
 impl Scale {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Small, Self::Hour, Self::Full];
+
     /// Its name, which is that of its table in a plan.
     pub fn name(self) -> &'static str {
         match self {
             Self::Small => "small",
+            Self::Hour => "hour",
             Self::Full => "full",
         }
     }

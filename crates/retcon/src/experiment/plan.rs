@@ -133,7 +133,7 @@ impl Plan {
         let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
         let mut table: toml::Table =
             toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
-        for name in [Scale::Small.name(), Scale::Full.name()] {
+        for name in Scale::ALL.iter().map(|scale| scale.name()) {
             match table.remove(name) {
                 Some(toml::Value::Table(over)) if name == scale.name() => lay(&mut table, over),
                 Some(toml::Value::Table(_)) | None => {}
@@ -234,15 +234,17 @@ impl Plan {
                 for blocks in &blocks {
                     for &component in &self.modify.components {
                         for &constraint in &self.modify.constraints {
+                            let blocks = match component.is_outside() {
+                                true => &whole.blocks,
+                                false => blocks,
+                            };
                             let (blocks, whole) = (blocks.clone(), whole.clone());
-                            cells.push(Cell {
-                                from,
-                                memory,
-                                blocks,
-                                component,
-                                constraint,
-                                ..whole
-                            });
+                            let cell =
+                                Cell { from, memory, blocks, component, constraint, ..whole };
+                            // What lies outside of the blocks is tried once, not with each.
+                            if !cells.contains(&cell) {
+                                cells.push(cell);
+                            }
                         }
                     }
                 }
@@ -353,6 +355,31 @@ mod tests {
         // Per seed and size: three choices of blocks times two constraints, and retraining.
         assert_eq!(full.cells(2).len(), 2 * 2 * (3 * 2 + 1));
         assert_eq!(full.cells(2)[0].seed, 0);
+    }
+
+    #[test]
+    fn what_lies_outside_of_the_blocks_is_tried_once() {
+        let components = "components = [\"mlp-down\", \"embeddings\"]\n        data = [\"ftm\"";
+        let text = PLAN.replace("data = [\"ftm\"", components);
+        let cells = read(&text, Scale::Small).unwrap().cells(2);
+        let of = |target: Target| cells.iter().filter(|cell| cell.component == target).count();
+        // Two seeds, two constraints, and for the first component three choices of blocks.
+        assert_eq!((of(Target::MlpDown), of(Target::Embeddings)), (12, 4));
+    }
+
+    #[test]
+    fn the_plans_that_are_shipped_read_at_every_scale() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/zhu2020");
+        let mut n_plans = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            for &scale in Scale::ALL {
+                let plan = Plan::read(&path, scale).unwrap();
+                assert!(!plan.cells(6).is_empty(), "{}", path.display());
+            }
+            n_plans += 1;
+        }
+        assert!(n_plans >= 8, "{n_plans}");
     }
 
     #[test]

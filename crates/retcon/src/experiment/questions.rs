@@ -28,7 +28,8 @@ pub(super) struct Questions {
 pub(super) type Said = (Vec<bool>, Vec<bool>);
 
 impl Questions {
-    /// At most `most` of the facts that are not among `modified`, drawn.
+    /// At most `most` of the facts that are not among `modified`, drawn, and as many other words
+    /// for those that are.
     pub(super) fn new(
         material: &Material<'_>,
         modified: &[Modified],
@@ -48,6 +49,9 @@ impl Questions {
             questions.modified.push((relation(m.fact)?, first(m.fact, &m.object)?));
             questions.reworded.extend(material.texts(m.fact, &m.object, Use::Reworded)?);
         }
+        let mut random = Random::new(seed);
+        random.shuffle(&mut questions.reworded);
+        questions.reworded.truncate(most);
         let chosen: BTreeSet<usize> = modified.iter().map(|m| m.fact).collect();
         let mut others: Vec<usize> =
             (0..set.triples.len()).filter(|fact| !chosen.contains(fact)).collect();
