@@ -32,6 +32,10 @@ pub(crate) struct Plan {
     /// The tensor of a weight, and another that may repeat it.
     copies: Vec<(String, String)>,
     fresh: Vec<WeightId>,
+    /// The tensors that would hold them.
+    names_of_fresh: Vec<String>,
+    /// What stands before the names of all other tensors where those are there too.
+    usual_prefix: &'static str,
 }
 
 impl Source {
@@ -43,6 +47,16 @@ impl Source {
     /// The tensor that holds the weight `id`, by name, and in what form.
     pub fn place(&self, id: WeightId) -> Option<(&str, Form)> {
         self.plan.places.get(&id).map(|(name, form)| (name.as_str(), *form))
+    }
+
+    /// The tensor that would hold each of the weights that were drawn.
+    pub(crate) fn names_of_fresh(&self) -> impl Iterator<Item = (WeightId, &str)> {
+        self.plan.fresh.iter().copied().zip(self.plan.names_of_fresh.iter().map(String::as_str))
+    }
+
+    /// What stands before the names of tensors in checkpoints that lack nothing.
+    pub(crate) fn usual_prefix(&self) -> &'static str {
+        self.plan.usual_prefix
     }
 
     /// The tensors that no weight is read from, and that repeat the tensor `name`.
@@ -107,7 +121,7 @@ pub(crate) fn load(checkpoint: &Checkpoint, options: &Options) -> Result<(Spec, 
 fn plan(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Result<Plan> {
     let tensors = &checkpoint.tensors;
     let prefix = prefix(checkpoint, spec, layout);
-    let (mut places, mut fresh) = (BTreeMap::new(), Vec::new());
+    let (mut places, mut fresh, mut names_of_fresh) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (id, rule) in layout.ids(spec) {
         let Rule { form, .. } = *rule;
         let usual = rule.tensor_name(spec, id, prefix);
@@ -115,6 +129,7 @@ fn plan(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Result<Plan> {
         let Some(tensor) = tensors.get(&name) else {
             if is_optional(id.part) {
                 fresh.push(id);
+                names_of_fresh.push(name);
                 continue;
             }
             return Err(Error::MissingTensor { path: checkpoint.path.clone(), name });
@@ -132,7 +147,8 @@ fn plan(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Result<Plan> {
     check_head(checkpoint, &fresh)?;
     check_nothing_is_left(checkpoint, spec, layout, &places)?;
     let copies = copies(checkpoint, layout, &places);
-    Ok(Plan { places, copies, fresh })
+    let usual_prefix = layout.prefixes[0];
+    Ok(Plan { places, copies, fresh, names_of_fresh, usual_prefix })
 }
 
 /// The tensors that the layout knows as copies, where no weight is read from them.

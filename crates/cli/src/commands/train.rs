@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use retcon::edit::scope::Scope;
 use retcon::eval::accuracy::{said, share};
 use retcon::experiment::{Material, Use};
+use retcon::model::Container;
 use retcon::model::delta::file;
 use retcon::model::delta::merge::merge;
 use retcon::train::{Stream, Trainer};
@@ -43,7 +44,9 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
 
     // A model that is drawn anew is drawn, and so trained, as a whole.
     let ids = if job.random { Scope::all().weights(&model)? } else { job.scope.weights(&model)? };
+    let can_be_added = model.source().checkpoint.container == Container::HuggingFace;
     if !is_delta(job)
+        && !can_be_added
         && let Some(id) = ids.iter().find(|&&id| model.source().place(id).is_none())
     {
         // Found before the training rather than after it.

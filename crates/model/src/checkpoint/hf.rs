@@ -114,22 +114,79 @@ pub(super) fn export(
     out: &Path,
     replacements: &BTreeMap<String, Stored>,
 ) -> Result<()> {
+    copy(source, out, |name, to| {
+        if is_other_weights(name) {
+            tracing::warn!(file = %name.display(), "carried along without the edit");
+        }
+        let from = source.join(name);
+        match files.iter().find(|file| file.path() == from) {
+            Some(file) => atomic::write(to, |to| file.write_with(replacements, to)),
+            None => fs::copy(&from, to).map(drop).map_err(Error::io(&out.join(name))),
+        }
+    })
+}
+
+/// Writes the folder `source` again at `out` with `tensors`, those of a model with a head, in the
+/// place of its own.
+///
+/// # Errors
+/// As [`export`].
+pub(super) fn export_with_head(
+    source: &Path,
+    files: &[TensorFile],
+    out: &Path,
+    tensors: &BTreeMap<String, Stored>,
+) -> Result<()> {
+    copy(source, out, |name, to| {
+        let from = source.join(name);
+        let is_first = files.first().is_some_and(|file| file.path() == from);
+        if is_first {
+            let format = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+            return safetensors::write(&to.with_file_name(SINGLE), tensors, &format);
+        }
+        if files.iter().any(|file| file.path() == from) || name == Path::new(INDEX) {
+            return Ok(());
+        }
+        if name == Path::new(CONFIG) {
+            let text = with_head(&fs::read(&from).map_err(Error::io(&from))?, &from)?;
+            return atomic::write(to, |to| to.write_all(text.as_bytes()));
+        }
+        fs::copy(&from, to).map(drop).map_err(Error::io(&out.join(name)))
+    })
+}
+
+/// The settings in `json` with an architecture that has a head for masked tokens, where they name
+/// one that has none.
+fn with_head(json: &[u8], path: &Path) -> Result<String> {
+    let mut config: Map<String, Value> =
+        serde_json::from_slice(json).map_err(Error::header(path))?;
+    let names = config.get_mut("architectures").and_then(Value::as_array_mut);
+    for name in names.into_iter().flatten() {
+        let bare = name.as_str().and_then(|name| name.strip_suffix("Model"));
+        if let Some(bare) = bare {
+            *name = format!("{bare}ForMaskedLM").into();
+        }
+    }
+    Ok(serde_json::to_string_pretty(&config).expect("settings have string keys") + "\n")
+}
+
+/// Makes the folder `out`, whole or not at all, of the files of `source`, each as `write` writes
+/// it (its name within the folder, and where it goes).
+fn copy(
+    source: &Path,
+    out: &Path,
+    mut write: impl FnMut(&Path, &Path) -> Result<()>,
+) -> Result<()> {
     // Listed before `out` is made, which may lie inside of `source`.
     let mut names = atomic::files_under(source).map_err(Error::io(source))?;
     names.retain(|name| !is_in_hidden_folder(name));
     atomic::folder(out, |temp| {
         for name in &names {
-            let (from, to) = (source.join(name), temp.join(name));
+            let to = temp.join(name);
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent).map_err(Error::io(out))?;
             }
-            if is_other_weights(name) {
-                tracing::warn!(file = %name.display(), "carried along without the edit");
-            }
-            match files.iter().find(|file| file.path() == from) {
-                Some(file) => atomic::write(&to, |to| file.write_with(replacements, to))?,
-                None => fs::copy(&from, &to).map(drop).map_err(Error::io(&out.join(name)))?,
-            }
+            write(name, &to)?;
         }
         Ok(())
     })

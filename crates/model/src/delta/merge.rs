@@ -5,9 +5,10 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use retcon_kernels::squares::sum_of_squares;
-use retcon_kernels::stored::Stored;
+use retcon_kernels::stored::{Format, Stored};
 use serde::Serialize;
 
+use crate::checkpoint::Container;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::weight_id::WeightId;
@@ -27,6 +28,9 @@ pub struct Rounding {
 /// types for a GGUF file. Tensors that no delta touches stay as they are, byte for byte. Gives
 /// what rounding did to the others; those that repeat a changed tensor are written as that is.
 ///
+/// Where a head changed that a folder lacks, the folder gets it, and names its tensors and its
+/// architecture as models with one do.
+///
 /// # Errors
 /// [`Error::NotInCheckpoint`] where a changed weight has no tensor in it, and those of
 /// [`crate::Checkpoint::export`].
@@ -42,15 +46,45 @@ pub fn merge(model: &Model, out: &Path) -> Result<Vec<Rounding>> {
         }
         replacements.insert(tensor, written);
     }
-    model.source().checkpoint.export(out, &replacements)?;
+    let checkpoint = &model.source().checkpoint;
+    if changes_fresh(model)? {
+        checkpoint.export_with_head(
+            out,
+            replacements,
+            fresh(model)?,
+            model.source().usual_prefix(),
+        )?;
+    } else {
+        checkpoint.export(out, &replacements)?;
+    }
     Ok(roundings)
+}
+
+/// Whether any of the weights that the checkpoint lacks has changed since it was drawn.
+fn changes_fresh(model: &Model) -> Result<bool> {
+    let mut changed = false;
+    for &id in model.source().fresh() {
+        changed |= !model.weight(id)?.updates().is_empty();
+    }
+    Ok(changed)
+}
+
+/// The weights that the checkpoint lacks, under the names that they have in others.
+fn fresh(model: &Model) -> Result<BTreeMap<String, Stored>> {
+    let encode = |(id, name): (WeightId, &str)| {
+        let weight = model.weight(id)?.to_tensor(&Device::Cpu)?;
+        Ok((name.to_owned(), Stored::encode(&weight, Format::F32)?))
+    };
+    model.source().names_of_fresh().map(encode).collect()
 }
 
 /// The tensors that hold changed weights, and which.
 fn changed(model: &Model) -> Result<BTreeMap<String, Vec<WeightId>>> {
     let mut tensors: BTreeMap<String, Vec<WeightId>> = BTreeMap::new();
     for (id, param) in model.weights().iter() {
-        if param.updates().is_empty() {
+        let is_fresh = model.source().fresh().contains(&id);
+        let can_be_added = model.source().checkpoint.container == Container::HuggingFace;
+        if param.updates().is_empty() || (is_fresh && can_be_added) {
             continue;
         }
         let (name, _) = model.source().place(id).ok_or(Error::NotInCheckpoint { id })?;

@@ -214,3 +214,20 @@ fn a_merged_checkpoint_is_the_edited_model() {
         assert_eq!(merged.spec(), base.spec());
     }
 }
+
+#[test]
+fn a_head_that_the_checkpoint_lacks_is_written_with_it() {
+    let base = model("bert-headless");
+    let edited = base.with(&delta(&base, &["head.dense"], &["blocks.1.mlp.down"], 5)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("merged");
+    merge(&edited, &out).unwrap();
+    let merged = Model::open(&out, &Options::default()).unwrap();
+    assert!(merged.source().fresh().is_empty());
+    assert!(distance(&logits(&edited), &logits(&merged)) < 1e-5);
+    let names: Vec<&String> = merged.source().checkpoint.tensors.keys().collect();
+    assert!(names.iter().all(|name| name.starts_with("bert.") || name.starts_with("cls.")));
+    let config = std::fs::read_to_string(out.join("config.json")).unwrap();
+    assert!(config.contains("BertForMaskedLM"), "{config}");
+    assert!(matches!(merge(&edited, &out).unwrap_err(), Error::Exists { .. }));
+}
