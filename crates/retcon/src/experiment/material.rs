@@ -161,7 +161,8 @@ impl<'a> Material<'a> {
         let wordings = match (purpose, self.facts.texts) {
             (Use::Measure, _) => all.into_iter().take(1).collect(),
             (Use::Train, Texts::Evidences) => {
-                (0..triple.evidences.len()).map(Wording::Evidence).collect()
+                let hides = |&n: &usize| !triple.evidences[n].gives_away();
+                (0..triple.evidences.len()).filter(hides).map(Wording::Evidence).collect()
             }
             (Use::Train, _) => all.into_iter().take(n_trained).collect(),
             // Where evidences are trained on, the template is what is measured.

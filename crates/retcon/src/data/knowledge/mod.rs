@@ -28,6 +28,7 @@ mod world;
 mod zsre;
 
 use super::error::{Error, Origin, Result};
+use super::mention::mentions;
 
 pub use choice::{Choice, Modified};
 pub use example::{Example, Wording};
@@ -60,6 +61,14 @@ pub struct Evidence {
     pub object: String,
     /// The form in which the sentence names the subject.
     pub subject: Option<String>,
+}
+
+impl Evidence {
+    /// Whether the sentence names the object a second time, where no mask hides it: to predict it
+    /// there takes no memory.
+    pub fn gives_away(&self) -> bool {
+        mentions(&self.text, &self.object)
+    }
 }
 
 /// A fact: a relation of a subject to an object.
@@ -112,5 +121,21 @@ impl FactSet {
                 self.relations.iter().map(|relation| relation.id.as_str()).collect();
             Error::UnknownRelation { found: id.to_owned(), known: known.join(", ") }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_mention_of_the_object_gives_it_away() {
+        let evidence = |text: &str| Evidence {
+            text: text.to_owned(),
+            object: "Rome".to_owned(),
+            subject: None,
+        };
+        assert!(evidence("He came to [MASK], and Rome he loved.").gives_away());
+        assert!(!evidence("He came to [MASK] from Romeo's house.").gives_away());
     }
 }
