@@ -36,9 +36,9 @@ pub(crate) fn spinner(shell: &Shell, what: impl Into<Cow<'static, str>>) -> Prog
 pub(crate) fn step(bar: &ProgressBar, progress: &Progress) {
     bar.set_message(progress.stage);
     bar.set_length(progress.total as u64);
-    if let Some(loss) = progress.loss {
-        bar.set_prefix(format!("loss {loss:.3}"));
-    }
+    let loss = progress.loss.map(|loss| format!("loss {loss:.3}"));
+    let said = progress.said.map(|said| format!("said {:.0}%", 100.0 * said));
+    bar.set_prefix([loss, said].into_iter().flatten().collect::<Vec<_>>().join("  "));
     bar.set_position(progress.done as u64);
 }
 

@@ -83,6 +83,8 @@ pub struct Progress {
     pub total: usize,
     /// The loss, where one is made small.
     pub loss: Option<f64>,
+    /// The share of the texts at hand whose object is said, where that is known.
+    pub said: Option<f64>,
 }
 
 impl Ctx<'_> {
@@ -90,17 +92,11 @@ impl Ctx<'_> {
     ///
     /// # Errors
     /// [`Error::Canceled`] where the user has stopped the work.
-    pub fn report(
-        &self,
-        stage: &'static str,
-        done: usize,
-        total: usize,
-        loss: Option<f64>,
-    ) -> Result<()> {
+    pub fn report(&self, progress: &Progress) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(Error::Canceled);
         }
-        (self.progress)(&Progress { stage, done, total, loss });
+        (self.progress)(progress);
         Ok(())
     }
 }

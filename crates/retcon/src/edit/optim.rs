@@ -5,7 +5,7 @@ use retcon_kernels::autograd::Var;
 use retcon_kernels::trained::{Adam, Ball, Trained};
 use retcon_model::random::Random;
 
-use super::Ctx;
+use super::{Ctx, Progress};
 use crate::error::{Error, Result};
 
 /// An unknown, how fast it moves and where it has to stay.
@@ -84,7 +84,9 @@ pub fn minimize(
                 return Err(Error::Diverged { step: outcome.n_steps, loss });
             }
             losses.push(loss);
-            ctx.report(descent.stage, epoch, descent.n_epochs, Some(loss))?;
+            let (stage, total) = (descent.stage, descent.n_epochs);
+            let loss = Some(loss);
+            ctx.report(&Progress { stage, done: epoch, total, loss, said: None })?;
             if evaluation.satisfied {
                 continue;
             }

@@ -121,7 +121,7 @@ impl Whole<'_> {
         let before = self.before.load(Ordering::Relaxed);
         let progress = |part: &Progress| {
             let (done, total) = (before + part.done, self.total);
-            (self.ctx.progress)(&Progress { stage, done, total, loss: part.loss });
+            (self.ctx.progress)(&Progress { stage, done, total, ..*part });
         };
         let done = work(&Ctx { progress: &progress, ..*self.ctx })?;
         self.before.store(before + n_steps, Ordering::Relaxed);
@@ -251,7 +251,7 @@ impl Lab<'_> {
         while trainer.n_steps() < course.steps {
             let step = trainer.step()?;
             let done = trainer.n_steps();
-            ctx.report("modifying", done, course.steps, Some(step.loss))?;
+            ctx.report(&step.progress("modifying", done, course.steps))?;
             if done.is_multiple_of(every) || done == course.steps {
                 let (point, said) = asked.point(done, &trainer.thetas(Var::constant))?;
                 points.push(point);

@@ -10,9 +10,9 @@ use retcon_model::{Model, WeightId};
 
 use super::course::{Constraint, Course};
 use super::stream::Stream;
-use crate::edit::Ctx;
 use crate::edit::fixed::Fixed;
 use crate::edit::lookup::Query;
+use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
 
 /// Some weights of a model in training on some texts.
@@ -35,8 +35,17 @@ pub struct Trainer<'a> {
 pub struct Step {
     /// The mean loss on the first pool of texts.
     pub loss: f64,
-    /// That on the second one, where there is one.
+    /// The share of it whose object was said.
+    pub said: f64,
+    /// The mean loss on the second pool, where there is one.
     pub loss_of_others: Option<f64>,
+}
+
+impl Step {
+    /// What there is to tell of it.
+    pub fn progress(&self, stage: &'static str, done: usize, total: usize) -> Progress {
+        Progress { stage, done, total, loss: Some(self.loss), said: Some(self.said) }
+    }
 }
 
 impl<'a> Trainer<'a> {
@@ -90,7 +99,7 @@ impl<'a> Trainer<'a> {
         while self.n_steps < self.course.steps {
             let step = self.step()?;
             let (done, total) = (self.n_steps, self.course.steps);
-            let told = ctx.report("training", done, total, Some(step.loss));
+            let told = ctx.report(&step.progress("training", done, total));
             if let Some((path, run)) = save
                 && (done.is_multiple_of(STEPS) || done == total || told.is_err())
             {
@@ -111,7 +120,7 @@ impl<'a> Trainer<'a> {
         let texts: Vec<(usize, f64)> = pools.concat().into_iter().zip(weights).collect();
         let vars = self.thetas(Var::unknown);
         let mut gradients: Option<Vec<Tensor>> = None;
-        let mut losses = Vec::new();
+        let (mut losses, mut said) = (Vec::new(), Vec::new());
         for part in texts.chunks(texts.len().div_ceil(self.course.accumulate).max(1)) {
             let (chosen, weights): (Vec<usize>, Vec<f64>) = part.iter().copied().unzip();
             let (packed, scored) = self.fixed.scored(&self.ids, &vars, &chosen, &weights)?;
@@ -119,6 +128,7 @@ impl<'a> Trainer<'a> {
                 -scored.log_prob[rows.clone()].iter().sum::<f64>() / rows.len() as f64
             };
             losses.extend(packed.of_query.iter().map(of_text));
+            said.extend(packed.leads(&scored).into_iter().map(|leads| f64::from(u8::from(leads))));
             let found = scored.loss.gradients(&vars.iter().collect::<Vec<_>>())?;
             gradients = Some(match gradients {
                 None => found,
@@ -132,6 +142,7 @@ impl<'a> Trainer<'a> {
         let n_first = pools.first().map_or(0, Vec::len);
         let seen = Step {
             loss: mean(&losses[..n_first]),
+            said: mean(&said[..n_first]),
             loss_of_others: (losses.len() > n_first).then(|| mean(&losses[n_first..])),
         };
         if !losses.iter().sum::<f64>().is_finite() {
