@@ -9,6 +9,7 @@
 mod cell;
 mod chart;
 mod choice;
+mod lab;
 mod material;
 mod picture;
 mod plan;
