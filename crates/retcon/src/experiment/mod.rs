@@ -11,6 +11,7 @@ mod chart;
 mod choice;
 mod lab;
 mod material;
+mod page;
 mod picture;
 mod plan;
 mod questions;

@@ -1,4 +1,4 @@
-//! How people see the results: a table in Markdown, pictures, and a page that holds them all.
+//! How people see the results: a table in Markdown, pictures, and a page that holds them all, as files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use retcon_model::atomic;
 use super::cell::Record;
 use super::chart::{heat_map, trade_off};
 use super::choice::{Data, From, Memory};
+use super::page::page;
 use super::picture::png;
 use super::plan::Plan;
 use super::summary::{Line, Summary, mean_and_interval};
@@ -40,7 +41,7 @@ pub fn report(plan: &Plan, records: &[Record], out: &Path) -> Result<Vec<PathBuf
 }
 
 /// The columns, and what they hold of a line.
-fn columns(line: &Line) -> Vec<(&'static str, String)> {
+pub(super) fn columns(line: &Line) -> Vec<(&'static str, String)> {
     let of = |f: fn(&super::Point) -> f64| {
         percent(&line.best.iter().map(|(point, _)| f(point)).collect::<Vec<_>>())
     };
@@ -99,7 +100,8 @@ fn table(plan: &Plan, summary: &Summary) -> String {
     text + "\n" + &notes(plan) + "\n"
 }
 
-fn notes(plan: &Plan) -> String {
+/// What the columns mean.
+pub(super) fn notes(plan: &Plan) -> String {
     let n = plan.seeds.len();
     format!(
         "All in percent, at the step and the bound of the best mean of A_M and A_F\\S; {n} seed{}{}. \
@@ -114,7 +116,7 @@ fn notes(plan: &Plan) -> String {
 }
 
 /// A line's name: what not all lines have in common.
-fn name_of(line: &Line, summary: &Summary) -> String {
+pub(super) fn name_of(line: &Line, summary: &Summary) -> String {
     let differ_among = |all: bool, f: fn(&Line) -> String| {
         let mut lines = summary.lines.iter().filter(|line| all || has_choices(line)).map(f);
         let first = lines.next();
@@ -172,53 +174,4 @@ fn pictures(summary: &Summary) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(pictures)
-}
-
-/// One page that needs no other file.
-fn page(plan: &Plan, summary: &Summary, pictures: &[(String, String)]) -> String {
-    let mut rows = String::new();
-    for (i, line) in summary.lines.iter().enumerate() {
-        let columns = columns(line);
-        if i == 0 {
-            let names: Vec<String> =
-                columns.iter().map(|(name, _)| format!("<th>{}</th>", escape(name))).collect();
-            rows += &format!("<tr><th>|M|</th><th>method</th>{}</tr>\n", names.concat());
-        }
-        let values: Vec<String> =
-            columns.iter().map(|(_, value)| format!("<td>{}</td>", escape(value))).collect();
-        let name = escape(&name_of(line, summary));
-        let size = line.cell.size;
-        rows += &format!("<tr><td>{size}</td><th scope=row>{name}</th>{}</tr>\n", values.concat());
-    }
-    let figures: Vec<String> = pictures.iter().map(|(name, svg)| figure(name, svg)).collect();
-    format!(
-        "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n\
-         <meta name=viewport content=\"width=device-width, initial-scale=1\">\n\
-         <title>{name}</title>\n<style>{STYLE}</style>\n<h1>{name}</h1>\n<p>{about}</p>\n\
-         <div class=wide><table>\n{rows}</table></div>\n<p>{notes}</p>\n{figures}</html>\n",
-        name = escape(&plan.name),
-        about = escape(&plan.about),
-        notes = escape(&notes(plan)),
-        figures = figures.concat(),
-    )
-}
-
-const STYLE: &str = "
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.875rem; }
-th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #8886; text-align: right; white-space: nowrap; }
-th[scope=row] { text-align: left; font-weight: 500; }
-figure { margin: 1.5rem 0; overflow-x: auto; }
-figure svg { background: #fff; border-radius: 6px; }
-";
-
-fn figure(name: &str, svg: &str) -> String {
-    let svg = svg.split_once("<svg").map_or(svg, |(_, rest)| rest);
-    format!("<figure role=img aria-label=\"{}\"><svg{svg}</figure>\n", escape(name))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

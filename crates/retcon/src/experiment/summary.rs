@@ -27,6 +27,12 @@ pub struct Line {
     pub area: Vec<f64>,
     /// All points of all seeds, bounds and steps, as (`A_{F\S}`, `A_M`).
     pub points: Vec<(f64, f64)>,
+    /// For each relation, what a record counts after the last step, over all seeds, each under
+    /// its best bound.
+    pub by_relation: BTreeMap<String, [usize; 4]>,
+    /// For each weight how far it is from where it started, after the last step: the mean Euclidean
+    /// distance and the largest difference, over the same.
+    pub moved: BTreeMap<String, (f64, f64)>,
     /// Seconds, over all seeds and bounds.
     pub seconds: f64,
 }
@@ -70,6 +76,8 @@ impl Line {
             within: vec![],
             area: vec![],
             points: vec![],
+            by_relation: BTreeMap::new(),
+            moved: BTreeMap::new(),
             seconds: records.iter().map(|record| record.seconds).sum(),
         };
         for records in of_seed.values() {
@@ -82,6 +90,12 @@ impl Line {
             let by_mean = |a: &&Seen, b: &&Seen| a.0.mean().total_cmp(&b.0.mean());
             let best = points.iter().rev().max_by(by_mean).copied();
             line.best.extend(best);
+            let of_best = records.iter().find(|record| {
+                best.is_some_and(|(_, bound)| bound == record.cell.constraint.bound())
+            });
+            if let Some(record) = of_best {
+                line.add_details(record, of_seed.len());
+            }
             line.kept_before.push(before);
             line.within.push([0.01, 0.05].map(|drop| {
                 let near = points.iter().filter(|(point, _)| point.kept >= before - drop - 1e-9);
@@ -93,6 +107,21 @@ impl Line {
             line.points.extend(curve);
         }
         line
+    }
+
+    /// Adds what a record, one of `n_seeds`, says by relation and by weight.
+    fn add_details(&mut self, record: &Record, n_seeds: usize) {
+        for (relation, counts) in &record.by_relation {
+            let sums = self.by_relation.entry(relation.clone()).or_default();
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        for (id, distance, largest) in &record.moved {
+            let (mean, most) = self.moved.entry(id.clone()).or_default();
+            *mean += distance / n_seeds as f64;
+            *most = most.max(*largest);
+        }
     }
 }
 

@@ -119,6 +119,9 @@ fn a_report_has_a_table_pictures_and_a_page() {
     assert_eq!(table.matches("| retrain |").count(), 1, "{table}");
     let page = read("index.html");
     assert!(page.contains("<svg") && page.contains("A_F\\S") && !page.contains("http://e"));
+    // By relation and by weight.
+    let relation = &records[0].by_relation[0].0;
+    assert!(page.contains(relation) && page.contains("blocks.1.mlp.down"), "{relation}");
     assert!(files.iter().all(|file| file.exists()));
     assert!(read("heat-map-3.svg").contains("block -1"));
     let png = fs::read(folder.path().join("trade-off-3.png")).unwrap();
