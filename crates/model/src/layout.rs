@@ -20,6 +20,8 @@ pub struct Layout {
     /// Tensors by full name that some files have, and that repeat a weight for programs that look
     /// for it there: never read, but written with it.
     pub copies: &'static [(Part, &'static str)],
+    /// What Hugging Face calls a model that has all of them, where files may lack a head.
+    pub architecture: Option<&'static str>,
     /// Endings and beginnings of tensors that are no weights: buffers, heads for other tasks.
     pub ignored: &'static [&'static str],
 }

@@ -34,8 +34,10 @@ pub(crate) struct Plan {
     fresh: Vec<WeightId>,
     /// The tensors that would hold them.
     names_of_fresh: Vec<String>,
-    /// What stands before the names of all other tensors where those are there too.
-    usual_prefix: &'static str,
+    /// What the names of its tensors lack beside those of checkpoints with a head, as `bert.`.
+    missing_prefix: &'static str,
+    /// What such checkpoints name as their architecture.
+    architecture: Option<&'static str>,
 }
 
 impl Source {
@@ -54,9 +56,14 @@ impl Source {
         self.plan.fresh.iter().copied().zip(self.plan.names_of_fresh.iter().map(String::as_str))
     }
 
-    /// What stands before the names of tensors in checkpoints that lack nothing.
-    pub(crate) fn usual_prefix(&self) -> &'static str {
-        self.plan.usual_prefix
+    /// What the names of its tensors lack beside those of checkpoints with a head, as `bert.`.
+    pub(crate) fn missing_prefix(&self) -> &'static str {
+        self.plan.missing_prefix
+    }
+
+    /// What Hugging Face calls a model that lacks no weight.
+    pub(crate) fn architecture(&self) -> Option<&'static str> {
+        self.plan.architecture
     }
 
     /// The tensors that no weight is read from, and that repeat the tensor `name`.
@@ -147,8 +154,9 @@ fn plan(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Result<Plan> {
     check_head(checkpoint, &fresh)?;
     check_nothing_is_left(checkpoint, spec, layout, &places)?;
     let copies = copies(checkpoint, layout, &places);
-    let usual_prefix = layout.prefixes[0];
-    Ok(Plan { places, copies, fresh, names_of_fresh, usual_prefix })
+    let missing_prefix = if prefix.is_empty() { layout.prefixes[0] } else { "" };
+    let architecture = layout.architecture;
+    Ok(Plan { places, copies, fresh, names_of_fresh, missing_prefix, architecture })
 }
 
 /// The tensors that the layout knows as copies, where no weight is read from them.

@@ -1,5 +1,5 @@
-//! Facts as Experts: a symbolic memory of facts, looked up at the masks and mixed into what is
-//! predicted there.
+//! Facts as Experts: a symbolic memory of facts, looked up where an object is predicted (at the
+//! masks of an encoder) and mixed into that.
 //!
 //! Verga, Sun, Baldini Soares and Cohen 2020 (arXiv 2007.00849) put facts beside the weights: a key
 //! made of subject and relation, a value made of the object. What a row `x` is to predict becomes
@@ -109,10 +109,12 @@ impl Model {
     }
 
     /// This model with a memory. Subjects and relations begin as the mean embedding of their
-    /// names, queries are drawn, and an object that is found weighs as much as what the model
-    /// would predict without it.
+    /// names, queries are drawn, and the map of objects begins as a multiple of the identity that
+    /// gives them a root mean square of one, as rows have that a norm comes before. Where the
+    /// unembedding is not the embedding, that multiple favors no object before it is trained.
     ///
-    /// Only [`Model::recall`] reads it.
+    /// Only [`Model::recall`] reads it, which whoever predicts objects calls; free generation by a
+    /// decoder doesn't.
     ///
     /// # Errors
     /// [`Error::BadMemory`] where an entry lacks something or a name has no tokens.
@@ -121,7 +123,8 @@ impl Model {
         let mut with = self.clone();
         with.spec = Arc::new(Spec { memory: Some(memory.size()), ..self.spec().clone() });
         let d = self.spec().d_embed();
-        let mut random = Random::new(seed);
+        // A stream of its own: other weights are drawn of the same seed.
+        let mut random = Random::new(seed ^ 0x6d65_6d6f_7279);
         let query: Vec<f32> = (0..d * d).map(|_| (0.02 * random.normal()) as f32).collect();
         let objects: Vec<u32> =
             memory.entries.iter().flat_map(|entry| entry.object.iter().copied()).collect();

@@ -129,7 +129,7 @@ impl Model {
         &self.deltas
     }
 
-    /// The model as it was loaded, without any delta.
+    /// The model without any delta.
     #[must_use]
     pub fn base(&self) -> Self {
         Self { weights: self.weights.without_updates(), deltas: Vec::new(), ..self.clone() }

@@ -115,9 +115,6 @@ pub(super) fn export(
     replacements: &BTreeMap<String, Stored>,
 ) -> Result<()> {
     copy(source, out, |name, to| {
-        if is_other_weights(name) {
-            tracing::warn!(file = %name.display(), "carried along without the edit");
-        }
         let from = source.join(name);
         match files.iter().find(|file| file.path() == from) {
             Some(file) => atomic::write(to, |to| file.write_with(replacements, to)),
@@ -127,7 +124,7 @@ pub(super) fn export(
 }
 
 /// Writes the folder `source` again at `out` with `tensors`, those of a model with a head, in the
-/// place of its own.
+/// place of its own, and the name of that model's architecture.
 ///
 /// # Errors
 /// As [`export`].
@@ -136,6 +133,7 @@ pub(super) fn export_with_head(
     files: &[TensorFile],
     out: &Path,
     tensors: &BTreeMap<String, Stored>,
+    architecture: Option<&str>,
 ) -> Result<()> {
     copy(source, out, |name, to| {
         let from = source.join(name);
@@ -148,24 +146,20 @@ pub(super) fn export_with_head(
             return Ok(());
         }
         if name == Path::new(CONFIG) {
-            let text = with_head(&fs::read(&from).map_err(Error::io(&from))?, &from)?;
+            let text = fs::read(&from).map_err(Error::io(&from))?;
+            let text = of_architecture(&text, &from, architecture)?;
             return atomic::write(to, |to| to.write_all(text.as_bytes()));
         }
         fs::copy(&from, to).map(drop).map_err(Error::io(&out.join(name)))
     })
 }
 
-/// The settings in `json` with an architecture that has a head for masked tokens, where they name
-/// one that has none.
-fn with_head(json: &[u8], path: &Path) -> Result<String> {
+/// The settings in `json`, those of the file at `path`, with another architecture.
+fn of_architecture(json: &[u8], path: &Path, architecture: Option<&str>) -> Result<String> {
     let mut config: Map<String, Value> =
         serde_json::from_slice(json).map_err(Error::header(path))?;
-    let names = config.get_mut("architectures").and_then(Value::as_array_mut);
-    for name in names.into_iter().flatten() {
-        let bare = name.as_str().and_then(|name| name.strip_suffix("Model"));
-        if let Some(bare) = bare {
-            *name = format!("{bare}ForMaskedLM").into();
-        }
+    if let Some(name) = architecture {
+        config.insert("architectures".to_owned(), [name].as_slice().into());
     }
     Ok(serde_json::to_string_pretty(&config).expect("settings have string keys") + "\n")
 }
@@ -185,6 +179,9 @@ fn copy(
             let to = temp.join(name);
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent).map_err(Error::io(out))?;
+            }
+            if is_other_weights(name) {
+                tracing::warn!(file = %name.display(), "carried along without the edit");
             }
             write(name, &to)?;
         }

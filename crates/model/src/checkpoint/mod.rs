@@ -150,8 +150,8 @@ impl Checkpoint {
     }
 
     /// Writes a Hugging Face folder again at `out` with the tensors of `replacements` and the head
-    /// `head`, which it lacks. The names of all other tensors get the prefix `prefix` where they
-    /// don't have it, and its settings name the architecture with a head: so other programs find it.
+    /// `head`, which it lacks. The names of all other tensors get the prefix `prefix`, and its
+    /// settings name the architecture `architecture`: so other programs find the head.
     ///
     /// # Errors
     /// As [`Checkpoint::export`].
@@ -160,7 +160,7 @@ impl Checkpoint {
         out: &Path,
         replacements: BTreeMap<String, Stored>,
         head: BTreeMap<String, Stored>,
-        prefix: &str,
+        (prefix, architecture): (&str, Option<&str>),
     ) -> Result<()> {
         file::check_replacements(&self.path, &self.tensors, &replacements)?;
         if out.symlink_metadata().is_ok() {
@@ -168,12 +168,8 @@ impl Checkpoint {
         }
         let mut tensors = self.tensors.clone();
         tensors.extend(replacements);
-        let named = |(name, tensor): (String, Stored)| match name.starts_with(prefix) {
-            true => (name, tensor),
-            false => (format!("{prefix}{name}"), tensor),
-        };
-        let mut tensors: BTreeMap<_, _> = tensors.into_iter().map(named).collect();
-        tensors.extend(head);
-        hf::export_with_head(&self.path, &self.files, out, &tensors)
+        let named = tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
+        let tensors = named.chain(head).collect();
+        hf::export_with_head(&self.path, &self.files, out, &tensors, architecture)
     }
 }

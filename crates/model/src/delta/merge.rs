@@ -32,9 +32,14 @@ pub struct Rounding {
 /// architecture as models with one do.
 ///
 /// # Errors
-/// [`Error::NotInCheckpoint`] where a changed weight has no tensor in it, and those of
+/// [`Error::NotInCheckpoint`] where a changed weight has no tensor in it, [`Error::BadMemory`]
+/// where the model has a memory of facts, and those of
 /// [`crate::Checkpoint::export`].
 pub fn merge(model: &Model, out: &Path) -> Result<Vec<Rounding>> {
+    if model.memory().is_some() {
+        let what = "a checkpoint has no place for it".to_owned();
+        return Err(Error::BadMemory { what });
+    }
     let (mut replacements, mut roundings) = (BTreeMap::new(), Vec::new());
     for (tensor, ids) in changed(model)? {
         let original = model.source().checkpoint.tensor(&tensor)?;
@@ -48,12 +53,9 @@ pub fn merge(model: &Model, out: &Path) -> Result<Vec<Rounding>> {
     }
     let checkpoint = &model.source().checkpoint;
     if changes_fresh(model)? {
-        checkpoint.export_with_head(
-            out,
-            replacements,
-            fresh(model)?,
-            model.source().usual_prefix(),
-        )?;
+        let source = model.source();
+        let names = (source.missing_prefix(), source.architecture());
+        checkpoint.export_with_head(out, replacements, fresh(model)?, names)?;
     } else {
         checkpoint.export(out, &replacements)?;
     }

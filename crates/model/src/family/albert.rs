@@ -105,6 +105,7 @@ fn layout(spec: &Spec, _: Container) -> Layout {
             (Part::Embed, "predictions.decoder.weight"),
             (Part::UnembedBias, "predictions.decoder.bias"),
         ],
+        architecture: Some("AlbertForMaskedLM"),
         ignored: &["position_ids", "pooler.", "sop_classifier.", "predictions.decoder."],
     }
 }

@@ -131,6 +131,7 @@ fn layout(spec: &Spec, container: Container) -> Layout {
             (Part::Embed, "cls.predictions.decoder.weight"),
             (Part::UnembedBias, "cls.predictions.decoder.bias"),
         ],
+        architecture: Some("BertForMaskedLM"),
         ignored: &["position_ids", "pooler.", "seq_relationship.", "predictions.decoder."],
     }
 }

@@ -107,6 +107,7 @@ fn layout(spec: &Spec, container: Container) -> Layout {
         spellings: &[],
         rules,
         copies: &[(Part::Embed, "lm_head.weight")],
+        architecture: None,
         ignored: &["attn.bias", "attn.masked_bias", "lm_head.weight", "output.weight"],
     }
 }

@@ -127,6 +127,7 @@ pub(super) fn layout(spec: &Spec, container: Container) -> Layout {
         spellings: &[],
         rules,
         copies: &[(Part::Embed, "lm_head.weight")],
+        architecture: None,
         ignored: &["rotary_emb.inv_freq", "rope_freqs.weight", "lm_head.weight"],
     }
 }

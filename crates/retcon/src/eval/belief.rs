@@ -118,7 +118,10 @@ fn says(model: &Model, questions: &[Question]) -> Result<Vec<String>> {
     let filled = |question: &Question| {
         let query = query(model, &question.prompt, &question.new)?;
         let batch = Batch::new([&query.ids])?;
-        let logits = model.logits(&model.run(&batch, &query.at, &mut ())?)?;
+        let x = model.run(&batch, &query.at, &mut ())?;
+        let places: Vec<usize> = (0..query.at.len()).collect();
+        let x = model.recall(&x, &places)?.map_or(x, |recalled| recalled.x);
+        let logits = model.logits(&x)?;
         Ok(model.tokenizer().decode(&best(&logits)?)?)
     };
     questions.iter().map(filled).collect()
