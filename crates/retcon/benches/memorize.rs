@@ -20,7 +20,7 @@ use retcon::train::{Constraint, Course, Stream, Trainer};
 use retcon::{Model, Options, Precision};
 use serde_json::{Value, json};
 
-use self::measure::{Outcome, best, forget_peak_rss, median, peak_rss_mb, timed};
+use self::measure::{Outcome, best, median, peak_rss_mb, timed};
 
 /// The allocator of the program.
 #[global_allocator]
@@ -130,7 +130,6 @@ fn ftm(model: &Model, texts: &[Query]) -> Outcome<Value> {
         ..Course::default()
     };
     let mut lost = Vec::new();
-    forget_peak_rss();
     let times = timed(REPEATS, || {
         let stream = Stream::of(0..texts.len(), texts.len(), 0);
         let ids = scope.weights(model)?;

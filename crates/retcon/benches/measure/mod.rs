@@ -30,12 +30,6 @@ pub(crate) fn best(times: &[f64]) -> f64 {
     times.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-/// Lets the most memory be what is held now, on Linux.
-pub(crate) fn forget_peak_rss() {
-    // Where it can't be, the figure is that of all measurements so far.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-}
-
 /// The most memory that this process has held, on Linux.
 pub(crate) fn peak_rss_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
