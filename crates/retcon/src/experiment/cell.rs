@@ -63,7 +63,7 @@ fn is_kept(memory: &Memory) -> bool {
 pub struct Record {
     /// The cell.
     pub cell: Cell,
-    /// Before the first step, and after every few.
+    /// Before the first step, and after every few; where a memory is rewritten, before that too.
     pub points: Vec<Point>,
     /// How many modified facts, and how many others, were measured.
     pub n: [usize; 2],

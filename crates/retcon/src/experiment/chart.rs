@@ -56,8 +56,8 @@ pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String
             chart.draw_series(corners).map_err(failed)?;
             let curve = stairs.iter().flat_map(|&(right, left, y)| [(right, y), (left, y)]);
             let y = 40 + ROW * i as i32;
-            // Colors come again: the second time with gaps in the line.
-            let gap = if (i / COLORS.len()).is_multiple_of(2) { 0 } else { 4 };
+            // Colors come again: the second time with gaps in the line, then with wider ones.
+            let gap = 4 * (i / COLORS.len()) as i32;
             let style = color.stroke_width(2);
             chart.draw_series(DashedLineSeries::new(curve, 8, gap, style)).map_err(failed)?;
             let sample = DashedPathElement::new([(0, y), (24, y)], 8, gap, style);

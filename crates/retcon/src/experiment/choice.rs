@@ -9,7 +9,7 @@ pub enum Texts {
     /// The relation's templates.
     #[default]
     Templates,
-    /// Sentences that were found with the fact; the templates where there are none.
+    /// Sentences that were found with the fact; facts without one are left out.
     Evidences,
     /// Questions, or the templates where a relation has none.
     Questions,

@@ -8,7 +8,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::squares::{largest, sum_of_squares};
-use retcon_model::{Model, WeightId, atomic};
+use retcon_model::{Model, Part, WeightId, atomic};
 
 use super::cell::{Cell, Record};
 use super::choice::{Data, Lookup, Memory, Start};
@@ -54,7 +54,7 @@ impl Lab<'_> {
         let stream = Stream::of(0..texts.len(), course.batch, self.plan.seeds[0]);
         let mut trainer = Trainer::new(bare, ids, texts, stream, course.clone())?;
         let mut run = serde_json::json!({
-            "facts": self.plan.facts, "course": course, "start": start, "seed": self.plan.seeds[0],
+            "model": identity(bare)?, "facts": self.plan.facts, "course": course, "start": start, "seed": self.plan.seeds[0],
         });
         let lookup = self.plan.memorize.lookup;
         if lookup != Lookup::None {
@@ -85,14 +85,21 @@ impl Lab<'_> {
             Memory::Kept => None,
             Memory::Rewritten => Some(from.with_facts(Arc::new(self.material.memory(&modified)?))?),
         };
-        let from = rewritten.as_ref().unwrap_or(from);
         let ids = scope(cell)?.weights(from)?;
+        let mut points = Vec::new();
+        if rewritten.is_some() {
+            // What was there before is what is lost.
+            let now = ids.iter().map(|&id| from.weight(id)?.to_tensor(from.device()));
+            let now: Vec<Var> = now.map(|now| Ok(Var::constant(now?))).collect::<Result<_>>()?;
+            points.push(questions.asked(from, &ids)?.point(0, &now)?.0);
+        }
+        let from = rewritten.as_ref().unwrap_or(from);
         let asked = questions.asked(from, &ids)?;
         let every = self.every(cell, &course);
         let stream = self.stream(cell, &course, n_modified, texts.len());
         let mut trainer = Trainer::new(from, ids, texts, stream, course.clone())?;
         let (first, mut last) = asked.point(0, &trainer.thetas(Var::constant))?;
-        let mut points = vec![first];
+        points.push(first);
         while trainer.n_steps() < course.steps {
             let step = trainer.step()?;
             let done = trainer.n_steps();
@@ -162,6 +169,15 @@ impl Lab<'_> {
             _ => Stream::of(0..n, batch, cell.seed),
         }
     }
+}
+
+/// What tells a model apart from any other, before it has seen facts.
+pub(super) fn identity(model: &Model) -> Result<serde_json::Value> {
+    let spec = model.spec();
+    Ok(serde_json::json!({
+        "family": spec.family, "n_blocks": spec.n_blocks, "d_model": spec.d_model,
+        "embeddings": model.fingerprint(WeightId::global(Part::Embed))?,
+    }))
 }
 
 /// How a cell is trained.

@@ -46,6 +46,13 @@ impl<'a> Material<'a> {
     pub fn read(facts: &'a Facts, model: &'a Model, seed: u64) -> Result<Self> {
         let mut set = match facts.source.as_str() {
             "world" => FactSet::world(),
+            "given" => {
+                return Err(Error::BadSetting {
+                    key: "facts.source",
+                    expected: "facts, which this plan leaves to you: name them with --facts".into(),
+                    found: "given".into(),
+                });
+            }
             path => FactSet::read(Path::new(path))?,
         };
         let mut wanted = Vec::new();
@@ -55,7 +62,7 @@ impl<'a> Material<'a> {
         set.retain(|triple| wanted.is_empty() || wanted.contains(&triple.relation));
         set.unique_subjects();
         let mut material = Self { set, facts, model, tell_entries: false, given: None };
-        material.leave_out_what_is_too_long()?;
+        material.leave_out_what_has_no_text()?;
         if let Some(count) = facts.count.filter(|&count| count < material.set.triples.len()) {
             let mut order: Vec<usize> = (0..material.set.triples.len()).collect();
             Random::new(seed).shuffle(&mut order);
@@ -72,16 +79,19 @@ impl<'a> Material<'a> {
         Ok(material)
     }
 
-    /// Facts that can't be measured, or not within the model's window, are none of the experiment.
-    fn leave_out_what_is_too_long(&mut self) -> Result<()> {
+    /// Facts that can't be trained or measured within the model's window are none of the experiment.
+    fn leave_out_what_has_no_text(&mut self) -> Result<()> {
         let mut fits = Vec::with_capacity(self.set.triples.len());
         for fact in 0..self.set.triples.len() {
             let object = &self.set.triples[fact].object;
-            fits.push(!self.texts(fact, object, Use::Measure)?.is_empty());
+            let measured = !self.texts(fact, object, Use::Measure)?.is_empty();
+            fits.push(measured && !self.texts(fact, object, Use::Train)?.is_empty());
         }
         let n_left_out = fits.iter().filter(|&&fits| !fits).count();
         if n_left_out > 0 {
-            tracing::warn!("{n_left_out} facts have no text that fits the model, and are left out");
+            tracing::warn!(
+                "{n_left_out} facts have no text that can be trained on or asked, and are left out"
+            );
         }
         let mut fits = fits.into_iter();
         self.set.retain(|_| fits.next().unwrap_or(false));
@@ -161,7 +171,7 @@ impl<'a> Material<'a> {
         let wordings = match (purpose, self.facts.texts) {
             (Use::Measure, _) => all.into_iter().take(1).collect(),
             (Use::Train, Texts::Evidences) => {
-                let hides = |&n: &usize| !triple.evidences[n].gives_away();
+                let hides = |&n: &usize| !triple.evidences[n].gives_away(&triple.object);
                 (0..triple.evidences.len()).filter(hides).map(Wording::Evidence).collect()
             }
             (Use::Train, _) => all.into_iter().take(n_trained).collect(),
@@ -170,7 +180,9 @@ impl<'a> Material<'a> {
             (Use::Reworded, _) => all.into_iter().skip(n_trained.max(1)).collect::<Vec<_>>(),
         };
         let mut texts = self.some(fact, object, wordings)?;
-        if texts.is_empty() && purpose != Use::Reworded {
+        let asks = purpose == Use::Measure
+            || (purpose == Use::Train && self.facts.texts != Texts::Evidences);
+        if texts.is_empty() && asks {
             texts = self.some(fact, object, [Wording::Template(0)])?;
         }
         Ok(texts)

@@ -28,7 +28,8 @@ pub(super) fn page(plan: &Plan, summary: &Summary, pictures: &[(String, String)]
          <meta name=viewport content=\"width=device-width, initial-scale=1\">\n\
          <title>{name}</title>\n<style>{STYLE}</style>\n<h1>{name}</h1>\n<p>{about}</p>\n\
          <div class=wide><table>\n{rows}</table></div>\n<p>{notes}</p>\n{figures}\
-         <h2>By relation and by weight</h2>\n{details}</html>\n",
+         <h2>By relation and by weight</h2>\n\
+         <p>After the last step, each seed under its best bound.</p>\n{details}</html>\n",
         name = escape(&plan.name),
         about = escape(&plan.about),
         notes = escape(&notes(plan)),

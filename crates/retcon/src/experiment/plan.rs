@@ -1,4 +1,4 @@
-//! What is to be tried: a file, strict, with settings of its own for a small and a full scale.
+//! What is to be tried: a file, strict, with settings of its own for each scale.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
-    /// `world`, our own, or a file or folder of facts.
+    /// `world`, our own; a file or folder of facts; or `given`, which whoever runs it names.
     pub source: String,
     /// A file of modified facts to choose from, or `source` where the facts come with them (zsRE);
     /// otherwise new objects are drawn.
@@ -133,22 +133,28 @@ impl Plan {
         let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
         let mut table: toml::Table =
             toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let mut found = scale == Scale::Small;
         for name in Scale::ALL.iter().map(|scale| scale.name()) {
+            found |= name == scale.name() && table.contains_key(name);
             match table.remove(name) {
                 Some(toml::Value::Table(over)) if name == scale.name() => lay(&mut table, over),
                 Some(toml::Value::Table(_)) | None => {}
                 Some(_) => return Err(bad(format!("`{name}` is no table"))),
             }
         }
+        if !found {
+            return Err(bad(format!("it has no table `[{}]`, for that scale", scale.name())));
+        }
         let mut plan: Self =
             toml::Value::Table(table).try_into().map_err(|error| bad(error.to_string()))?;
         // A path in a file is relative to it.
         let folder = path.parent().unwrap_or(Path::new("."));
         let facts = &mut plan.facts;
-        for (name, word) in
-            [(Some(&mut facts.source), "world"), (facts.modified.as_mut(), "source")]
-        {
-            if let Some(name) = name.filter(|name| *name != word) {
+        for (name, words) in [
+            (Some(&mut facts.source), ["world", "given"]),
+            (facts.modified.as_mut(), ["source"; 2]),
+        ] {
+            if let Some(name) = name.filter(|name| !words.contains(&name.as_str())) {
                 *name = folder.join(PathBuf::from(&*name)).display().to_string();
             }
         }
@@ -234,6 +240,11 @@ impl Plan {
                 for blocks in &blocks {
                     for &component in &self.modify.components {
                         for &constraint in &self.modify.constraints {
+                            let is_loss = matches!(constraint, Constraint::Loss { .. });
+                            if is_loss && whole.data == Data::Fta {
+                                // The others are watched anyway: it would be FTM's cell again.
+                                continue;
+                            }
                             let blocks = match component.is_outside() {
                                 true => &whole.blocks,
                                 false => blocks,
@@ -338,6 +349,8 @@ mod tests {
         course = { steps = 5 }
         [small.modify]
         sizes = [4]
+        [full.modify]
+        course = { steps = 50 }
     "#;
 
     fn read(text: &str, scale: Scale) -> Result<Plan> {
@@ -354,7 +367,9 @@ mod tests {
         let full = read(PLAN, Scale::Full).unwrap();
         // Per seed and size: three choices of blocks times two constraints, and retraining.
         assert_eq!(full.cells(2).len(), 2 * 2 * (3 * 2 + 1));
-        assert_eq!(full.cells(2)[0].seed, 0);
+        assert_eq!((full.cells(2)[0].seed, full.modify.course.steps), (0, 50));
+        let error = read(PLAN, Scale::Hour).unwrap_err().to_string();
+        assert!(error.contains("[hour]"), "{error}");
     }
 
     #[test]

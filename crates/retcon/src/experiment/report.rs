@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use retcon_model::atomic;
 
-use super::cell::Record;
+use super::cell::{Cell, Record};
 use super::chart::{heat_map, trade_off};
 use super::choice::{Data, From, Memory};
 use super::page::page;
 use super::picture::png;
 use super::plan::Plan;
 use super::summary::{Line, Summary, mean_and_interval};
-use crate::edit::scope::Target;
 use crate::error::Result;
 
 /// Writes the table, the pictures and the page of `records` into `out`; gives their paths, the
@@ -135,6 +134,13 @@ pub(super) fn name_of(line: &Line, summary: &Summary) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// What the lines of a heat map have in common: all but blocks and component.
+fn method_of(line: &Line) -> String {
+    let Cell { start, data, from: origin, memory: facts, constraint, .. } = &line.cell;
+    let names = [start.name(), data.name(), from(*origin), memory(*facts), constraint.name()];
+    names.join(", ")
+}
+
 /// Whether it was chosen what of the model is modified, and in what bounds.
 fn has_choices(line: &Line) -> bool {
     matches!(line.cell.data, Data::Ftm | Data::Fta)
@@ -165,12 +171,19 @@ fn pictures(summary: &Summary) -> Result<Vec<(String, String)>> {
             of_size.iter().map(|line| (name_of(line, summary), *line)).collect();
         let title = format!("{size} facts modified");
         pictures.push((format!("trade-off-{size}"), trade_off(&title, &named)?));
-        let grid: BTreeSet<(&str, Target)> =
-            of_size.iter().map(|line| (line.cell.blocks.as_str(), line.cell.component)).collect();
-        if grid.len() > 1 {
-            let title = format!("mean of A_M and A_F\\S, {size} facts modified");
-            let parts: Vec<&Line> = of_size.into_iter().filter(|line| has_choices(line)).collect();
-            pictures.push((format!("heat-map-{size}"), heat_map(&title, &parts)?));
+        let mut maps: Vec<(String, Vec<&Line>)> = Vec::new();
+        for line in of_size.into_iter().filter(|line| has_choices(line)) {
+            let method = method_of(line);
+            match maps.iter_mut().find(|(name, _)| *name == method) {
+                Some((_, lines)) => lines.push(line),
+                None => maps.push((method, vec![line])),
+            }
+        }
+        maps.retain(|(_, lines)| lines.len() > 1);
+        for (i, (method, lines)) in maps.iter().enumerate() {
+            let number = if maps.len() > 1 { format!("-{}", i + 1) } else { String::new() };
+            let title = format!("mean of A_M and A_F\\S, {size} facts: {method}");
+            pictures.push((format!("heat-map-{size}{number}"), heat_map(&title, lines)?));
         }
     }
     Ok(pictures)

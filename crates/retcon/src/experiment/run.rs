@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use retcon_model::{Model, WeightId, atomic};
+use retcon_model::{Model, atomic};
 
 use super::cell::{Cell, Record};
 use super::choice::{From, Lookup, Start};
-use super::lab::{Lab, course, scope};
+use super::lab::{Lab, course, identity, scope};
 use super::material::Material;
 use super::plan::Plan;
 use super::records::{Records, io};
@@ -116,14 +116,7 @@ impl Whole<'_> {
 /// Makes `out` the folder of this plan and model.
 fn claim(plan: &Plan, model: &Model, out: &Path) -> Result<()> {
     let path = out.join(PLAN);
-    let spec = model.spec();
-    let plan = serde_json::json!({
-        "plan": plan,
-        "model": {
-            "family": spec.family, "n_blocks": spec.n_blocks, "d_model": spec.d_model,
-            "embeddings": model.fingerprint(WeightId::global(retcon_model::Part::Embed))?,
-        },
-    });
+    let plan = serde_json::json!({ "plan": plan, "model": identity(model)? });
     match fs::read_to_string(&path) {
         Ok(found) => {
             let found: serde_json::Value = serde_json::from_str(&found).unwrap_or_default();

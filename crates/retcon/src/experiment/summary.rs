@@ -81,19 +81,16 @@ impl Line {
             seconds: records.iter().map(|record| record.seconds).sum(),
         };
         for records in of_seed.values() {
-            let points: Vec<Seen> = records
+            let points: Vec<(Point, &Record)> = records
                 .iter()
-                .flat_map(|r| r.points.iter().map(|&p| (p, r.cell.constraint.bound())))
+                .flat_map(|&record| record.points.iter().map(move |&point| (point, record)))
                 .collect();
             let before = records[0].points[0].kept;
             // Of equals the first: the smallest bound of a plan in order, and the earliest step.
-            let by_mean = |a: &&Seen, b: &&Seen| a.0.mean().total_cmp(&b.0.mean());
-            let best = points.iter().rev().max_by(by_mean).copied();
-            line.best.extend(best);
-            let of_best = records.iter().find(|record| {
-                best.is_some_and(|(_, bound)| bound == record.cell.constraint.bound())
-            });
-            if let Some(record) = of_best {
+            let by_mean =
+                |a: &&(Point, &Record), b: &&(Point, &Record)| a.0.mean().total_cmp(&b.0.mean());
+            if let Some(&(point, record)) = points.iter().rev().max_by(by_mean) {
+                line.best.push((point, record.cell.constraint.bound()));
                 line.add_details(record, of_seed.len());
             }
             line.kept_before.push(before);

@@ -60,8 +60,9 @@ fn a_run_that_was_stopped_anywhere_ends_with_the_same_records() {
         let plan = plan(folder.path(), PLAN);
         let whole = folder.path().join("whole");
         let expected = timeless(carry_out(&plan, &model, &whole, usize::MAX).unwrap());
-        // Two choices of data times two of `from`, two of blocks, four constraints; and retraining.
-        assert_eq!(expected.len(), 2 * 2 * 2 * 4 + 1);
+        // Two choices of `from` times two of blocks, times four constraints for FTM and three for FTA,
+        // which has no bound on the loss; and retraining.
+        assert_eq!(expected.len(), 2 * 2 * (4 + 3) + 1);
 
         let stopped = folder.path().join("stopped");
         for stop_after in [3, 20, 41] {
@@ -123,7 +124,7 @@ fn a_report_has_a_table_pictures_and_a_page() {
     let relation = &records[0].by_relation[0].0;
     assert!(page.contains(relation) && page.contains("blocks.1.mlp.down"), "{relation}");
     assert!(files.iter().all(|file| file.exists()));
-    assert!(read("heat-map-3.svg").contains("block -1"));
+    assert!(read("heat-map-3-1.svg").contains("block -1"));
     let png = fs::read(folder.path().join("trade-off-3.png")).unwrap();
     assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000, "{}", png.len());
 }
@@ -166,8 +167,18 @@ fn targets_that_come_with_the_facts_are_used() {
 #[test]
 fn a_memory_is_rewritten_without_training() {
     let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let mut facts = r#"{"relation": "capital", "templates": ["The capital of [X] is [Y].", "[Y] is the capital of [X]."]}"#.to_owned();
+    for (subject, object) in
+        [("France", "Paris"), ("Germany", "Berlin"), ("Italy", "Rome"), ("Spain", "Madrid")]
+    {
+        let fact =
+            serde_json::json!({ "relation": "capital", "subject": subject, "object": object });
+        facts += &format!("\n{fact}");
+    }
+    fs::write(folder.path().join("facts.jsonl"), facts).unwrap();
     let text = PLAN
-        .replace("count = 60", "count = 12")
+        .replace("source = \"world\"", "source = \"facts.jsonl\"")
+        .replace("sizes = [3]", "sizes = [2]")
         .replace(
             "[memorize]\ncourse = { steps = 6",
             "[memorize]\nlookup = \"supervised\"\ncourse = { steps = 200",
@@ -180,15 +191,17 @@ fn a_memory_is_rewritten_without_training() {
     // Rewritten and nothing else; trained with what was kept and what was rewritten.
     assert_eq!(records.len(), 1 + 2 * 4);
     let (alone, kept) = (&records[0], &records[1]);
-    assert_eq!((alone.points.len(), alone.cell.memory), (1, Memory::Rewritten));
+    // Before and after it is rewritten.
+    assert_eq!((alone.points.len(), alone.cell.memory), (2, Memory::Rewritten));
     assert!(alone.moved.iter().all(|(_, _, most)| *most == 0.0));
-    assert!(alone.points[0].modified >= 2.0 / 3.0, "{:?}", alone.points);
-    assert!(alone.points[0].kept >= kept.points[0].kept - 1e-9, "{:?}", alone.points);
+    assert_eq!(alone.points[0], kept.points[0]);
+    assert_eq!(alone.points[1].modified, 1.0, "{:?}", alone.points);
+    assert!(alone.points[1].kept >= kept.points[0].kept - 1e-9, "{:?}", alone.points);
     assert_eq!(kept.points[0].modified, 0.0);
     assert!(kept.moved.iter().all(|(id, ..)| id.starts_with("memory.")), "{:?}", kept.moved);
     let table = report(&plan, &records, folder.path()).unwrap().remove(0);
     let table = fs::read_to_string(table).unwrap();
-    assert!(table.contains("| 3 | no training, memory rewritten |"), "{table}");
+    assert!(table.contains("| 2 | no training, memory rewritten |"), "{table}");
 }
 
 #[test]
@@ -202,4 +215,12 @@ fn a_plan_without_a_memory_can_rewrite_none() {
         let error = Plan::read(&path, Scale::Small).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn facts_that_a_plan_leaves_open_have_to_be_given() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let open = plan(folder.path(), &PLAN.replace("\"world\"", "\"given\""));
+    let error = carry_out(&open, &model, &folder.path().join("out"), usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("--facts"), "{error}");
 }

@@ -64,10 +64,10 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Whether the sentence names the object a second time, where no mask hides it: to predict it
-    /// there takes no memory.
-    pub fn gives_away(&self) -> bool {
-        mentions(&self.text, &self.object)
+    /// Whether the sentence names the object a second time, as it stood there or by its `label`,
+    /// where no mask hides it: to predict it there takes no memory.
+    pub fn gives_away(&self, label: &str) -> bool {
+        mentions(&self.text, &self.object) || mentions(&self.text, label)
     }
 }
 
@@ -135,7 +135,8 @@ mod tests {
             object: "Rome".to_owned(),
             subject: None,
         };
-        assert!(evidence("He came to [MASK], and Rome he loved.").gives_away());
-        assert!(!evidence("He came to [MASK] from Romeo's house.").gives_away());
+        assert!(evidence("He came to [MASK], and Rome he loved.").gives_away("Roma"));
+        assert!(evidence("He came to [MASK], or Roma.").gives_away("Roma"));
+        assert!(!evidence("He came to [MASK] from Romeo's house.").gives_away("Roma"));
     }
 }
