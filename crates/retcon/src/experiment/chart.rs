@@ -85,8 +85,10 @@ pub(super) fn heat_map(title: &str, lines: &[&Line]) -> Result<String> {
     }
     const CELL: (i32, i32) = (104, 34);
     const LEFT: i32 = 90;
-    const TOP: i32 = 72;
-    let width = LEFT + CELL.0 * components.len() as i32 + 16;
+    const TOP: i32 = 92;
+    /// Below it titles don't fit.
+    const NARROWEST: i32 = 360;
+    let width = (LEFT + CELL.0 * components.len() as i32 + 16).max(NARROWEST);
     let height = TOP + CELL.1 * blocks.len() as i32 + 16;
     let mut svg = String::new();
     {
@@ -97,15 +99,17 @@ pub(super) fn heat_map(title: &str, lines: &[&Line]) -> Result<String> {
             let center = Pos::new(HPos::Center, VPos::Center);
             TextStyle::from((FONT, size).into_font()).color(color).pos(center)
         };
-        let title = Text::new(title.to_owned(), (8, 8), (FONT, 16).into_font());
-        root.draw(&title).map_err(failed)?;
+        for (text, y, size) in [(title, 8, 16), ("the mean of A_M and A_F\\S", 32, 13)] {
+            let text = Text::new(text.to_owned(), (8, y), (FONT, size).into_font());
+            root.draw(&text).map_err(failed)?;
+        }
         for (i, component) in components.iter().enumerate() {
             let at = (LEFT + CELL.0 * i as i32 + CELL.0 / 2, TOP - 14);
             root.draw(&Text::new((*component).to_owned(), at, text(&BLACK, 13))).map_err(failed)?;
         }
         for (i, block) in blocks.iter().enumerate() {
             let at = (LEFT / 2, TOP + CELL.1 * i as i32 + CELL.1 / 2);
-            let label = format!("block {block}");
+            let label = super::report::blocks(block);
             root.draw(&Text::new(label, at, text(&BLACK, 13))).map_err(failed)?;
         }
         for line in lines {

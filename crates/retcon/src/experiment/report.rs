@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use retcon_model::atomic;
 
-use super::cell::{Cell, Record};
+use super::cell::Record;
 use super::chart::{heat_map, trade_off};
 use super::choice::{Data, From, Memory};
 use super::page::page;
@@ -116,34 +116,54 @@ pub(super) fn notes(plan: &Plan) -> String {
 
 /// A line's name: what not all lines have in common.
 pub(super) fn name_of(line: &Line, summary: &Summary) -> String {
-    let differ_among = |all: bool, f: fn(&Line) -> String| {
-        let mut lines = summary.lines.iter().filter(|line| all || has_choices(line)).map(f);
-        let first = lines.next();
-        lines.any(|other| Some(&other) != first.as_ref()).then(|| f(line))
-    };
-    let differ = |f| differ_among(false, f).filter(|_| has_choices(line));
+    let place = [
+        differ(line, summary, |line| blocks(&line.cell.blocks)),
+        differ(line, summary, |line| line.cell.component.name().to_owned()),
+    ];
+    let method = [Some(method_of(line, summary))];
+    method.into_iter().chain(place).flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Its name but for the blocks and the component: what the lines of a heat map have in common.
+fn method_of(line: &Line, summary: &Summary) -> String {
     let parts = [
-        differ_among(true, |line| line.cell.start.name().to_owned()),
+        differ_among(line, summary, |_| true, |line| line.cell.start.name().to_owned()),
         Some(line.cell.data.name().to_owned()),
-        differ(|line| from(line.cell.from).to_owned()),
-        differ_among(true, |line| memory(line.cell.memory).to_owned()),
-        differ(|line| format!("blocks {}", line.cell.blocks)),
-        differ(|line| line.cell.component.name().to_owned()),
-        differ(|line| line.cell.constraint.name().to_owned()),
+        differ(line, summary, |line| from(line.cell.from).to_owned()),
+        differ_among(line, summary, |_| true, |line| memory(line.cell.memory).to_owned()),
+        differ(line, summary, |line| line.cell.constraint.name().to_owned()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// What the lines of a heat map have in common: all but blocks and component.
-fn method_of(line: &Line) -> String {
-    let Cell { start, data, from: origin, memory: facts, constraint, .. } = &line.cell;
-    let names = [start.name(), data.name(), from(*origin), memory(*facts), constraint.name()];
-    names.join(", ")
+/// What `of` says of a line, where that is not the same for all lines that have choices.
+fn differ(line: &Line, summary: &Summary, of: fn(&Line) -> String) -> Option<String> {
+    differ_among(line, summary, has_choices, of).filter(|_| has_choices(line))
+}
+
+fn differ_among(
+    line: &Line,
+    summary: &Summary,
+    among: fn(&Line) -> bool,
+    of: fn(&Line) -> String,
+) -> Option<String> {
+    let mut all = summary.lines.iter().filter(|line| among(line)).map(of);
+    let first = all.next();
+    all.any(|other| Some(&other) != first.as_ref()).then(|| of(line))
 }
 
 /// Whether it was chosen what of the model is modified, and in what bounds.
 fn has_choices(line: &Line) -> bool {
     matches!(line.cell.data, Data::Ftm | Data::Fta)
+}
+
+/// Blocks as people name them.
+pub(super) fn blocks(blocks: &str) -> String {
+    match blocks {
+        "all" => "all blocks".to_owned(),
+        one if one.parse::<isize>().is_ok() => format!("block {one}"),
+        several => format!("blocks {several}"),
+    }
 }
 
 fn memory(memory: Memory) -> &'static str {
@@ -173,7 +193,7 @@ fn pictures(summary: &Summary) -> Result<Vec<(String, String)>> {
         pictures.push((format!("trade-off-{size}"), trade_off(&title, &named)?));
         let mut maps: Vec<(String, Vec<&Line>)> = Vec::new();
         for line in of_size.into_iter().filter(|line| has_choices(line)) {
-            let method = method_of(line);
+            let method = method_of(line, summary);
             match maps.iter_mut().find(|(name, _)| *name == method) {
                 Some((_, lines)) => lines.push(line),
                 None => maps.push((method, vec![line])),
@@ -182,7 +202,7 @@ fn pictures(summary: &Summary) -> Result<Vec<(String, String)>> {
         maps.retain(|(_, lines)| lines.len() > 1);
         for (i, (method, lines)) in maps.iter().enumerate() {
             let number = if maps.len() > 1 { format!("-{}", i + 1) } else { String::new() };
-            let title = format!("mean of A_M and A_F\\S, {size} facts: {method}");
+            let title = format!("{size} facts modified, {method}");
             pictures.push((format!("heat-map-{size}{number}"), heat_map(&title, lines)?));
         }
     }

@@ -116,7 +116,7 @@ fn a_report_has_a_table_pictures_and_a_page() {
     let files = report(&plan, &records, folder.path()).unwrap();
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     let table = read("table.md");
-    assert!(table.contains("| 3 | FTM, memorized, blocks all, linf |"), "{table}");
+    assert!(table.contains("| 3 | FTM, memorized, linf, all blocks |"), "{table}");
     assert_eq!(table.matches("| retrain |").count(), 1, "{table}");
     let page = read("index.html");
     assert!(page.contains("<svg") && page.contains("A_F\\S") && !page.contains("http://e"));
