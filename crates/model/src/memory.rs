@@ -64,7 +64,26 @@ pub struct Recalled {
     pub keys: Var,
 }
 
+/// Which rows ask which facts: for each place in an object the rows that predict it, and the facts
+/// whose object reaches so far.
+#[derive(Debug, Default)]
+struct Lookups {
+    /// The rows, place by place.
+    asking: Vec<u32>,
+    /// The facts, place by place, each time with none as the last.
+    answering: Vec<u32>,
+    /// The rows of `answering` that have a token, and the token.
+    with_token: Vec<u32>,
+    tokens: Vec<u32>,
+    /// For each place the positions of its queries, and its number of keys. Which of the keys a
+    /// query counts as doesn't matter, since it sees all.
+    positions: Vec<Vec<u32>>,
+    n_keys: Vec<usize>,
+}
+
 impl FactMemory {
+    /// Whether it holds together.
+    ///
     /// # Errors
     /// [`Error::BadMemory`] where an entry has no subject, relation or object, or a name no tokens.
     fn check(&self) -> Result<()> {
@@ -95,6 +114,27 @@ impl FactMemory {
     fn relation_rows(&self) -> Vec<u32> {
         let rows = self.entries.iter().map(|entry| entry.relation);
         rows.chain([self.relations.len()]).map(|row| row as u32).collect()
+    }
+
+    /// Who asks what, where row `i` predicts the token `places[i]` of its object.
+    fn lookups(&self, places: &[usize]) -> Lookups {
+        let mut lookups = Lookups::default();
+        for place in 0..places.iter().max().map_or(0, |most| most + 1) {
+            let (n_asking, n_answering) = (lookups.asking.len(), lookups.answering.len());
+            let rows = (0..places.len() as u32).filter(|&row| places[row as usize] == place);
+            lookups.asking.extend(rows);
+            for (fact, entry) in self.entries.iter().enumerate() {
+                if let Some(&token) = entry.object.get(place) {
+                    lookups.with_token.push(lookups.answering.len() as u32);
+                    lookups.tokens.push(token);
+                    lookups.answering.push(fact as u32);
+                }
+            }
+            lookups.answering.push(self.entries.len() as u32);
+            lookups.positions.push(vec![0; lookups.asking.len() - n_asking]);
+            lookups.n_keys.push(lookups.answering.len() - n_answering);
+        }
+        lookups
     }
 
     fn size(&self) -> MemorySize {
@@ -172,32 +212,15 @@ impl Model {
             &weights.rows(WeightId::global(Part::MemorySubject), &memory.subject_rows())?,
             &weights.rows(WeightId::global(Part::MemoryRelation), &memory.relation_rows())?,
         )?;
-        // For each place the rows that ask for it, and the facts whose object reaches so far.
-        let (mut asking, mut answering) = (Vec::new(), Vec::new());
-        let (mut positions, mut n_keys) = (Vec::new(), Vec::new());
-        let (mut tokens, mut with_token) = (Vec::new(), Vec::new());
-        for place in 0..places.iter().max().map_or(0, |most| most + 1) {
-            let first = (asking.len(), answering.len());
-            asking.extend((0..places.len() as u32).filter(|&row| places[row as usize] == place));
-            for (fact, entry) in memory.entries.iter().enumerate() {
-                if let Some(&token) = entry.object.get(place) {
-                    with_token.push(answering.len() as u32);
-                    answering.push(fact as u32);
-                    tokens.push(token);
-                }
-            }
-            answering.push(memory.entries.len() as u32);
-            // Which of the keys a query counts as doesn't matter: it sees all.
-            positions.push(vec![0; asking.len() - first.0]);
-            n_keys.push(answering.len() - first.1);
-        }
-        let nothing = Var::constant(Tensor::zeros((answering.len(), d), HIDDEN, self.device())?);
-        let objects = weights.rows(WeightId::global(Part::Embed), &tokens)?;
+        let lookups = memory.lookups(places);
+        let n_keys = lookups.answering.len();
+        let nothing = Var::constant(Tensor::zeros((n_keys, d), HIDDEN, self.device())?);
+        let objects = weights.rows(WeightId::global(Part::Embed), &lookups.tokens)?;
         let found = attention(
-            &gather_rows(&queries, &asking)?,
-            &gather_rows(&keys, &answering)?,
-            &scatter_add_rows(&nothing, &with_token, &objects)?,
-            &Sequences::new(&positions, &n_keys)?,
+            &gather_rows(&queries, &lookups.asking)?,
+            &gather_rows(&keys, &lookups.answering)?,
+            &scatter_add_rows(&nothing, &lookups.with_token, &objects)?,
+            &Sequences::new(&lookups.positions, &lookups.n_keys)?,
             &Attention {
                 n_heads: 1,
                 n_kv_heads: 1,
@@ -209,7 +232,7 @@ impl Model {
             },
         )?;
         let found = weights.linear(WeightId::global(Part::MemoryValue), &found)?;
-        Ok(Some(Recalled { x: scatter_add_rows(x, &asking, &found)?, queries, keys }))
+        Ok(Some(Recalled { x: scatter_add_rows(x, &lookups.asking, &found)?, queries, keys }))
     }
 
     /// The mean embedding of each of `names`, and last zeros, for none: `[names + 1, d_embed]`.
