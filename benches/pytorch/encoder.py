@@ -17,7 +17,6 @@ Sequences are padded to the longest. Times are medians after a warm-up.
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import torch

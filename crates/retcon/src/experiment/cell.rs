@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choice::{Data, From, Memory, Start};
+use super::choice::{Data, From, Memory, Start, is_default};
 use crate::edit::scope::Target;
 use crate::train::Constraint;
 
@@ -21,7 +21,7 @@ pub struct Cell {
     /// What is modified.
     pub from: From,
     /// What becomes of the facts in its memory.
-    #[serde(default, skip_serializing_if = "is_kept")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub memory: Memory,
     /// The blocks that may change.
     pub blocks: String,
@@ -52,10 +52,6 @@ impl Cell {
     pub fn key(&self) -> String {
         serde_json::to_string(self).expect("a cell has string keys")
     }
-}
-
-fn is_kept(memory: &Memory) -> bool {
-    *memory == Memory::Kept
 }
 
 /// What came of a cell.

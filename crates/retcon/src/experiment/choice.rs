@@ -120,3 +120,8 @@ impl Scale {
         }
     }
 }
+
+/// Whether a choice is the one that is made where a plan says nothing; it is not written then.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
-use super::choice::{Data, From, Lookup, Memory, Scale, Start, Texts};
+use super::choice::{Data, From, Lookup, Memory, Scale, Start, Texts, is_default};
 use crate::edit::scope::Target;
 use crate::error::{Error, Result};
 use crate::train::{Constraint, Course};
@@ -275,10 +275,6 @@ fn lay(table: &mut toml::Table, over: toml::Table) {
             }
         }
     }
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 fn memory_kept() -> Vec<Memory> {
