@@ -16,7 +16,7 @@ impl Packed {
     /// queries of `of_queries` times the mean cross-entropy of their objects' tokens.
     ///
     /// Where the model looks facts up and the queries name theirs, the cross-entropy of finding
-    /// these is added, which weighs as much (Verga et al. 2020, arXiv 2007.00849, section 3).
+    /// these is added, which weighs as much (after Verga et al. 2020, arXiv 2007.00849).
     ///
     /// # Errors
     /// What the model reports.
