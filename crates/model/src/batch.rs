@@ -113,6 +113,24 @@ impl Rows {
         chosen.iter().flat_map(of_sequence).collect()
     }
 
+    /// The rows before the position `from[i]` of each sequence `i`, and those from there on: which
+    /// they are here, and what they are alone.
+    pub(crate) fn split(&self, from: &[usize]) -> ((Vec<u32>, Self), (Vec<u32>, Self)) {
+        let parts = || (Vec::new(), Self { positions: Vec::new() });
+        let (mut before, mut after) = (parts(), parts());
+        let mut row = 0;
+        for (positions, &from) in self.positions.iter().zip(from) {
+            let n_before = positions.iter().filter(|&&p| (p as usize) < from).count();
+            let (first, second) = positions.split_at(n_before);
+            for (part, positions) in [(&mut before, first), (&mut after, second)] {
+                part.0.extend(row..row + positions.len() as u32);
+                part.1.positions.push(positions.to_vec());
+                row += positions.len() as u32;
+            }
+        }
+        (before, after)
+    }
+
     /// Only the rows `kept`, which ascend.
     ///
     /// # Errors

@@ -29,13 +29,53 @@ pub(crate) struct Request<'a> {
     pub(crate) rows: &'a Rows,
     /// The rows of the input to go on with; all where `None`. All are attended to.
     pub(crate) keep: Option<&'a [u32]>,
-    /// Keys and values of earlier positions, to attend to and to extend.
-    pub(crate) past: Option<&'a mut Past>,
+    /// Keys and values of earlier positions, to attend to.
+    pub(crate) earlier: Earlier<'a>,
+}
+
+/// Positions before those of the input.
+pub(crate) enum Earlier<'a> {
+    /// There are none.
+    None,
+    /// These, which the input's are added to.
+    Extended(&'a mut Past),
+    /// These, which stay as they are.
+    Fixed(&'a Past),
+}
+
+impl<'a> Earlier<'a> {
+    /// Those that `past` has.
+    pub(crate) fn of(past: Option<&'a Past>) -> Self {
+        past.map_or(Self::None, Self::Fixed)
+    }
+
+    /// The same, for one more block.
+    pub(crate) fn again(&mut self) -> Earlier<'_> {
+        match self {
+            Self::None => Earlier::None,
+            Self::Extended(past) => Earlier::Extended(past),
+            Self::Fixed(past) => Earlier::Fixed(past),
+        }
+    }
 }
 
 impl Block<'_> {
     /// `x` `[n, d_model]` to `[n, d_model]`, or `[keep, d_model]`.
     pub(crate) fn run(&self, x: Var, request: Request<'_>, tap: &mut dyn Tap) -> Result<Var> {
+        let (mid, key) = self.to_key(x, request, tap)?;
+        let out = tap.at(self.site(Spot::MlpOut), self.linear(Part::Down, &key)?)?;
+        let out = self.norm_after(Part::MlpNorm, add(&mid, &out)?)?;
+        tap.at(self.site(Spot::Out), out)
+    }
+
+    /// The first part of [`Block::run`]: to the residual stream before the MLP, `[n, d_model]`, and
+    /// the MLP's key, `[n, d_mlp]`; or `[keep, ...]`.
+    pub(crate) fn to_key(
+        &self,
+        x: Var,
+        request: Request<'_>,
+        tap: &mut dyn Tap,
+    ) -> Result<(Var, Var)> {
         let x = tap.at(self.site(Spot::In), x)?;
         let h = tap.at(self.site(Spot::AttnIn), self.norm_before(Part::AttnNorm, &x)?)?;
         let (x, mix) = self.attend(x, &h, request)?; // [n, d_model], [n, n_heads * d_head]
@@ -45,20 +85,19 @@ impl Block<'_> {
         let mid = tap.at(self.site(Spot::Mid), mid)?;
 
         let h = tap.at(self.site(Spot::MlpIn), self.norm_before(Part::MlpNorm, &mid)?)?;
-        let key = tap.at(self.site(Spot::MlpKey), self.key(&h)?)?; // [n, d_mlp]
-        let out = tap.at(self.site(Spot::MlpOut), self.linear(Part::Down, &key)?)?;
-        let out = self.norm_after(Part::MlpNorm, add(&mid, &out)?)?;
-        tap.at(self.site(Spot::Out), out)
+        let key = self.key(&h, tap)?;
+        Ok((mid, tap.at(self.site(Spot::MlpKey), key)?))
     }
 
     /// The rows of `x` to go on with, and the values that they mix.
     fn attend(&self, x: Var, h: &Var, request: Request<'_>) -> Result<(Var, Var)> {
-        let Request { rows, keep, past } = request;
+        let Request { rows, keep, earlier } = request;
         let k = self.positioned(Part::K, Part::KNorm, h, rows)?;
         let v = self.linear(Part::V, h)?;
-        let (k, v, n_keys) = match past {
-            Some(past) => past.extend(self.index, &k, &v, &rows.lengths())?,
-            None => (k, v, rows.lengths()),
+        let (k, v, n_keys) = match earlier {
+            Earlier::None => (k, v, rows.lengths()),
+            Earlier::Extended(past) => past.extend(self.index, &k, &v, &rows.lengths())?,
+            Earlier::Fixed(past) => past.joined(self.index, &k, &v, &rows.lengths())?,
         };
         let Some(keep) = keep else {
             let q = self.positioned(Part::Q, Part::QNorm, h, rows)?;
@@ -95,12 +134,12 @@ impl Block<'_> {
     }
 
     /// The MLP's key, `[n, d_mlp]`.
-    fn key(&self, h: &Var) -> Result<Var> {
-        let up = self.linear(Part::Up, h)?;
+    fn key(&self, h: &Var, tap: &mut dyn Tap) -> Result<Var> {
+        let up = tap.at(self.site(Spot::MlpUp), self.linear(Part::Up, h)?)?;
         if !self.spec.gated {
             return Ok(activate(&up, self.spec.activation)?);
         }
-        let gate = self.linear(Part::Gate, h)?;
+        let gate = tap.at(self.site(Spot::MlpGate), self.linear(Part::Gate, h)?)?;
         Ok(gated(&gate, &up, self.spec.activation)?)
     }
 

@@ -170,6 +170,12 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// Something holds only where no position sees later ones.
+    #[error("in a model of family {family} positions see later ones")]
+    NotCausal {
+        /// Its family.
+        family: &'static str,
+    },
     /// A sequence of a batch has no tokens.
     #[error("sequence {index} of the batch has no tokens")]
     EmptySequence {

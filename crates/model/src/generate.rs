@@ -81,7 +81,7 @@ pub fn generate(
             }
         }
         if kept.len() < open.len() && !kept.is_empty() {
-            past.keep(&kept)?;
+            past = past.sequences(&kept)?;
         }
         open = still_open;
     }

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 use retcon_kernels::autograd::Var;
+use retcon_kernels::rows::scatter_add_rows;
 
 use crate::batch::starts;
 use crate::error::Result;
@@ -31,21 +32,22 @@ impl Past {
         self.lengths.iter_mut().zip(by).for_each(|(length, by)| *length += by);
     }
 
-    /// Drops all sequences but those in `kept`.
+    /// The sequences `chosen`, in that order.
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn keep(&mut self, kept: &[usize]) -> Result<()> {
+    pub fn sequences(&self, chosen: &[usize]) -> Result<Self> {
         let starts = starts(&self.lengths);
-        for (k, v) in self.blocks.iter_mut().flatten() {
-            let pick = |x: &Tensor| {
-                let pieces = kept.iter().map(|&s| x.narrow(0, starts[s], self.lengths[s]));
-                Tensor::cat(&pieces.collect::<Result<Vec<_>, _>>()?, 0)
-            };
-            (*k, *v) = (pick(k)?, pick(v)?);
-        }
-        self.lengths = kept.iter().map(|&s| self.lengths[s]).collect();
-        Ok(())
+        let pick = |x: &Tensor| -> Result<Tensor> {
+            let pieces = chosen.iter().map(|&s| x.narrow(0, starts[s], self.lengths[s]));
+            Ok(Tensor::cat(&pieces.collect::<Result<Vec<_>, _>>()?, 0)?)
+        };
+        let pick = |block: &Option<(Tensor, Tensor)>| match block {
+            Some((k, v)) => Ok(Some((pick(k)?, pick(v)?))),
+            None => Ok(None),
+        };
+        let blocks = self.blocks.iter().map(pick).collect::<Result<_>>()?;
+        Ok(Self { blocks, lengths: chosen.iter().map(|&s| self.lengths[s]).collect() })
     }
 
     /// Adds the keys and values of new positions of a block, `new[i]` of sequence `i`; gives those
@@ -57,25 +59,44 @@ impl Past {
         v: &Var,
         new: &[usize],
     ) -> Result<(Var, Var, Vec<usize>)> {
-        let (k, v) = match &self.blocks[block] {
-            None => (k.value().clone(), v.value().clone()),
-            Some((old_k, old_v)) => (
-                interleave(old_k, &self.lengths, k.value(), new)?,
-                interleave(old_v, &self.lengths, v.value(), new)?,
-            ),
-        };
-        self.blocks[block] = Some((k.clone(), v.clone()));
+        let (k, v, lengths) = self.joined(block, k, v, new)?;
+        self.blocks[block] = Some((k.value().clone(), v.value().clone()));
+        Ok((k, v, lengths))
+    }
+
+    /// The keys and values of a block at all positions so far and at new ones, `new[i]` of sequence
+    /// `i`, with the history of the new ones; and how many each sequence has.
+    pub(crate) fn joined(
+        &self,
+        block: usize,
+        k: &Var,
+        v: &Var,
+        new: &[usize],
+    ) -> Result<(Var, Var, Vec<usize>)> {
         let lengths = self.lengths.iter().zip(new).map(|(old, new)| old + new).collect();
-        Ok((Var::constant(k), Var::constant(v), lengths))
+        let Some((old_k, old_v)) = &self.blocks[block] else {
+            return Ok((k.clone(), v.clone(), lengths));
+        };
+        let k = interleave(old_k, &self.lengths, k, new)?;
+        let v = interleave(old_v, &self.lengths, v, new)?;
+        Ok((k, v, lengths))
     }
 }
 
 /// The rows of every sequence in `old`, each followed by its rows in `new`.
-fn interleave(old: &Tensor, n_old: &[usize], new: &Tensor, n_new: &[usize]) -> Result<Tensor> {
-    let mut pieces = Vec::with_capacity(2 * n_old.len());
+fn interleave(old: &Tensor, n_old: &[usize], new: &Var, n_new: &[usize]) -> Result<Var> {
+    // Where the new rows have a history, they are added to zeros in their place.
+    let filling = if new.is_tracked() { new.value().zeros_like()? } else { new.value().clone() };
+    let (mut pieces, mut places, mut end) = (Vec::with_capacity(2 * n_old.len()), Vec::new(), 0);
     for (i, (from_old, from_new)) in starts(n_old).into_iter().zip(starts(n_new)).enumerate() {
         pieces.push(old.narrow(0, from_old, n_old[i])?);
-        pieces.push(new.narrow(0, from_new, n_new[i])?);
+        pieces.push(filling.narrow(0, from_new, n_new[i])?);
+        end += n_old[i] + n_new[i];
+        places.extend((end - n_new[i]) as u32..end as u32);
     }
-    Ok(Tensor::cat(&pieces, 0)?)
+    let rows = Var::constant(Tensor::cat(&pieces, 0)?);
+    if new.is_tracked() {
+        return Ok(scatter_add_rows(&rows, &places, new)?);
+    }
+    Ok(rows)
 }

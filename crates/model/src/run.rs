@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 use retcon_kernels::activation::activate;
+use retcon_kernels::attention::Mask;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::Head;
 use retcon_kernels::pool::in_pool;
 use retcon_kernels::rows::{add, gather_rows};
 
 use crate::batch::{Batch, Rows};
-use crate::block::{Block, Request};
+use crate::block::{Block, Earlier, Request};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::past::Past;
@@ -25,10 +26,13 @@ pub struct Hidden {
     /// `[n_rows, d_model]`.
     pub x: Var,
     rows: Rows,
+    /// Keys and values of positions before these rows.
+    past: Option<Past>,
 }
 
 impl Hidden {
-    /// The rows of all of `parts`, one after another, without their history.
+    /// The rows of all of `parts`, one after another, without their history. Each has all positions
+    /// of its sequences.
     ///
     /// # Errors
     /// Where there is none, or the device fails.
@@ -38,7 +42,8 @@ impl Hidden {
         }
         let x: Vec<&Tensor> = parts.iter().map(|part| part.x.value()).collect();
         let x = Var::constant(Tensor::cat(&x, 0)?);
-        Ok(Self { x, rows: Rows::joined(parts.into_iter().map(|part| part.rows)) })
+        let rows = Rows::joined(parts.into_iter().map(|part| part.rows));
+        Ok(Self { x, rows, past: None })
     }
 
     /// The rows of the sequences `chosen`, in that order.
@@ -48,7 +53,13 @@ impl Hidden {
     pub fn sequences(&self, chosen: &[usize]) -> Result<Self> {
         let rows = self.rows.sequences(chosen);
         let indices = self.rows.rows_of(chosen);
-        Ok(Self { x: gather_rows(&self.x, &indices)?, rows })
+        let past = self.past.as_ref().map(|past| past.sequences(chosen)).transpose()?;
+        Ok(Self { x: gather_rows(&self.x, &indices)?, rows, past })
+    }
+
+    /// How many rows each sequence has.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.rows.lengths()
     }
 }
 
@@ -83,7 +94,7 @@ impl Model {
         if weights.has(map) {
             x = weights.linear(map, &x)?;
         }
-        Ok(Hidden { x: tap.at(Site::Embed, x)?, rows })
+        Ok(Hidden { x: tap.at(Site::Embed, x)?, rows, past: None })
     }
 
     fn check(&self, tokens: &[u32], rows: &Rows) -> Result<()> {
@@ -103,8 +114,30 @@ impl Model {
     /// # Errors
     /// What the operations and the tap report.
     pub fn blocks(&self, span: Range<usize>, h: Hidden, tap: &mut dyn Tap) -> Result<Hidden> {
-        let x = self.run_blocks(span, h.x, &h.rows, None, None, tap)?;
-        Ok(Hidden { x, rows: h.rows })
+        let Hidden { x, rows, past } = h;
+        let x = self.run_blocks(span, x, &rows, None, Earlier::of(past.as_ref()), tap)?;
+        Ok(Hidden { x, rows, past })
+    }
+
+    /// The rows of `h` from the position `from[i]` of the sequence `i` on, for blocks of `span` that
+    /// will run again and again while nothing before those positions changes: there these blocks run
+    /// once, and their keys and values are kept. `h` has all positions.
+    ///
+    /// # Errors
+    /// [`Error::NotCausal`] where earlier positions see later ones, and what the operations report.
+    pub fn from_positions(&self, span: Range<usize>, h: &Hidden, from: &[usize]) -> Result<Hidden> {
+        if self.spec().mask != Mask::Causal {
+            return Err(Error::NotCausal { family: self.spec().family });
+        }
+        let (before, after) = h.rows.split(from);
+        let [x_before, x_after] = [&before, &after].map(|(rows, _)| gather_rows(&h.x, rows));
+        let mut past = Past::new(self.spec().n_blocks, from.len());
+        if !before.0.is_empty() {
+            let earlier = Earlier::Extended(&mut past);
+            self.run_blocks(span, x_before?, &before.1, None, earlier, &mut ())?;
+        }
+        past.advance(&before.1.lengths());
+        Ok(Hidden { x: x_after?, rows: after.1, past: Some(past) })
     }
 
     /// Runs the blocks from `first` on and gives what is multiplied with the unembedding at the
@@ -116,11 +149,30 @@ impl Model {
     pub fn finish(&self, first: usize, h: Hidden, at: &[u32], tap: &mut dyn Tap) -> Result<Var> {
         let n_blocks = self.spec().n_blocks;
         let x = if first < n_blocks {
-            self.run_blocks(first..n_blocks, h.x, &h.rows, Some(at), None, tap)?
+            let earlier = Earlier::of(h.past.as_ref());
+            self.run_blocks(first..n_blocks, h.x, &h.rows, Some(at), earlier, tap)?
         } else {
             gather_rows(&h.x, at)?
         };
         self.last_norm(x, tap)
+    }
+
+    /// Runs the blocks from `first` up to the key of the MLP of the block `last`, which is computed
+    /// at the rows `at` alone, which ascend: `[at, d_mlp]`.
+    ///
+    /// # Errors
+    /// What the operations and the tap report.
+    pub fn key(
+        &self,
+        first: usize,
+        last: usize,
+        h: Hidden,
+        at: &[u32],
+        tap: &mut dyn Tap,
+    ) -> Result<Var> {
+        let Hidden { x, rows, past } = self.blocks(first..last, h, tap)?;
+        let request = Request { rows: &rows, keep: Some(at), earlier: Earlier::of(past.as_ref()) };
+        in_pool(|| Ok(self.block(last).to_key(x, request, tap)?.1))
     }
 
     /// Runs everything and gives what is multiplied with the unembedding at the rows `at`, which
@@ -142,7 +194,8 @@ impl Model {
         let h = self.embed_after(past.lengths(), batch, &mut ())?;
         let span = 0..self.spec().n_blocks;
         let at = batch.last_rows();
-        let x = self.run_blocks(span, h.x, &h.rows, Some(&at), Some(past), &mut ())?;
+        let earlier = Earlier::Extended(past);
+        let x = self.run_blocks(span, h.x, &h.rows, Some(&at), earlier, &mut ())?;
         past.advance(batch.lengths());
         self.logits(&self.last_norm(x, &mut ())?)
     }
@@ -153,18 +206,21 @@ impl Model {
         mut x: Var,
         rows: &Rows,
         keep: Option<&[u32]>,
-        mut past: Option<&mut Past>,
+        mut earlier: Earlier<'_>,
         tap: &mut dyn Tap,
     ) -> Result<Var> {
         in_pool(|| {
             for index in span.clone() {
-                let (spec, weights) = (self.spec(), self.weights());
-                let block = Block { spec, weights, rotary: self.rotary(), index };
                 let keep = keep.filter(|_| index + 1 == span.end);
-                x = block.run(x, Request { rows, keep, past: past.as_deref_mut() }, tap)?;
+                let request = Request { rows, keep, earlier: earlier.again() };
+                x = self.block(index).run(x, request, tap)?;
             }
             Ok(x)
         })
+    }
+
+    fn block(&self, index: usize) -> Block<'_> {
+        Block { spec: self.spec(), weights: self.weights(), rotary: self.rotary(), index }
     }
 
     /// What is multiplied with the unembedding, of the last block's output.

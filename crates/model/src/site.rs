@@ -32,6 +32,10 @@ pub enum Spot {
     Mid,
     /// The MLP's input: normalized, in a pre-norm model, `[n, d_model]`.
     MlpIn,
+    /// The up-projection's output, `[n, d_mlp]`.
+    MlpUp,
+    /// The gate's output before its activation, in a gated MLP, `[n, d_mlp]`.
+    MlpGate,
     /// The down-projection's input: the key of the MLP seen as a memory, `[n, d_mlp]`.
     MlpKey,
     /// The down-projection's output, before it is added: the value, `[n, d_model]`.
@@ -49,6 +53,8 @@ impl Spot {
         Self::AttnOut,
         Self::Mid,
         Self::MlpIn,
+        Self::MlpUp,
+        Self::MlpGate,
         Self::MlpKey,
         Self::MlpOut,
         Self::Out,
@@ -63,6 +69,8 @@ impl Spot {
             Self::AttnOut => "attn.out",
             Self::Mid => "mid",
             Self::MlpIn => "mlp.in",
+            Self::MlpUp => "mlp.up",
+            Self::MlpGate => "mlp.gate",
             Self::MlpKey => "mlp.key",
             Self::MlpOut => "mlp.out",
             Self::Out => "out",

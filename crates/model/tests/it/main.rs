@@ -9,6 +9,7 @@ mod golden;
 mod gradients;
 mod load;
 mod memory;
+mod positions;
 mod smollm2;
 
 use std::path::{Path, PathBuf};
