@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Ask(Ask),
     /// Change what a model says, and write the change to a delta file
     Edit(Box<Edit>),
+    /// Compute the statistics of a model that rome, memit and their kin need
+    Stats(Stats),
     /// Let a model memorize a set of facts
     Train(Box<Train>),
     /// Carry out an experiment: memorize facts, modify some, measure, draw
@@ -158,6 +160,11 @@ pub(crate) struct Edit {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) aliases: Aliases,
+    #[command(flatten)]
+    pub(crate) text: Text,
+    /// Statistics of this file, in place of those in the cache
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["corpus", "window", "tokens", "tolerance"])]
+    pub(crate) stats: Option<PathBuf>,
     /// Of everything random
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -173,6 +180,38 @@ pub(crate) struct Edit {
     /// Write the delta even where the edit failed
     #[arg(long)]
     pub(crate) keep_failed: bool,
+}
+
+/// The text that statistics are computed over, and how.
+#[derive(Debug, Group)]
+#[command(next_help_heading = "Statistics")]
+pub(crate) struct Text {
+    /// A text, one a line, or .jsonl with the key `text`; `-` is stdin, `own` a small one of ours
+    #[arg(long, default_value = "own", value_name = "FILE")]
+    pub(crate) corpus: String,
+    /// Tokens in a sequence at most
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub(crate) window: usize,
+    /// Tokens at most; otherwise the whole text, or until the estimate has converged
+    #[arg(long, value_name = "N")]
+    pub(crate) tokens: Option<u64>,
+    /// How much more surprising new keys may be than old ones where it has; 0: read it all
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    pub(crate) tolerance: f64,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Stats {
+    /// The model
+    pub(crate) model: String,
+    /// Of these blocks: all, 5, 4-8; otherwise of those that rome and memit choose by depth
+    #[arg(long, value_name = "BLOCKS")]
+    pub(crate) blocks: Option<String>,
+    #[command(flatten)]
+    pub(crate) text: Text,
+    /// Also write them to this file
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// Short ways to say `--set` for what is set most often.

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap_complete::Shell as CompletionShell;
 use retcon::data::{self, Fact, Format};
-use retcon::edit::scope::Scope;
+use retcon::edit::scope::{Blocks, Scope};
 use retcon::experiment::{Facts, Plan, Scale};
 use retcon::model::generate::Sampling;
 use retcon::train::Course;
-use retcon::{Editor, Method};
+use retcon::{Editor, Method, stats};
 use serde_json::{Map, Value};
 
 use crate::args::{self, Command};
@@ -22,6 +22,7 @@ pub(crate) enum Job {
     Demo(Demo),
     Ask(Ask),
     Edit(Edit),
+    Stats(Box<Stats>),
     Train(Train),
     Experiment(Box<Experiment>),
     Apply(Apply),
@@ -61,10 +62,34 @@ pub(crate) struct Edit {
     pub(crate) facts: Vec<Fact>,
     pub(crate) method: &'static Method,
     pub(crate) editor: Box<dyn Editor>,
+    pub(crate) statistics: Statistics,
     pub(crate) seed: u64,
     pub(crate) deltas: Vec<PathBuf>,
     pub(crate) out: PathBuf,
     pub(crate) keep_failed: bool,
+}
+
+/// Where statistics come from.
+pub(crate) enum Statistics {
+    /// A file.
+    File(PathBuf),
+    /// The cache, or a text.
+    Text(Text),
+}
+
+/// A text, and how statistics are computed over it.
+pub(crate) struct Text {
+    /// A file, `-` or `own`.
+    pub(crate) corpus: String,
+    pub(crate) plan: stats::Plan,
+}
+
+/// Computes statistics.
+pub(crate) struct Stats {
+    pub(crate) model: ModelRef,
+    pub(crate) blocks: Option<Blocks>,
+    pub(crate) text: Text,
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// Trains a model.
@@ -134,6 +159,7 @@ impl Job {
             Command::Demo(args) => Self::Demo(demo(args)?),
             Command::Ask(args) => Self::Ask(ask(args)?),
             Command::Edit(args) => Self::Edit(edit(*args)?),
+            Command::Stats(args) => Self::Stats(Box::new(stats_job(args)?)),
             Command::Train(args) => Self::Train(train(*args)?),
             Command::Experiment(args) => Self::Experiment(Box::new(experiment(args)?)),
             Command::Apply(args) => Self::Apply(apply(args)?),
@@ -192,11 +218,44 @@ fn edit(args: args::Edit) -> Result<Edit> {
         facts,
         method,
         editor,
+        statistics: match args.stats {
+            Some(file) => Statistics::File(file),
+            None => Statistics::Text(text(args.text)?),
+        },
         seed: args.seed,
         deltas: args.delta,
         out: args.out,
         keep_failed: args.keep_failed,
     })
+}
+
+fn stats_job(args: args::Stats) -> Result<Stats> {
+    if let Some(out) = &args.out {
+        has_folder(out)?;
+    }
+    Ok(Stats {
+        model: ModelRef::parse(&args.model)?,
+        blocks: args.blocks.as_deref().map(str::parse).transpose()?,
+        text: text(args.text)?,
+        out: args.out,
+    })
+}
+
+fn text(args: args::Text) -> Result<Text> {
+    let args::Text { corpus, window, tokens: most_tokens, tolerance } = args;
+    if window == 0 {
+        bail!(usage("--window: expected at least 1, found: 0"));
+    }
+    if !(tolerance >= 0.0 && tolerance.is_finite()) {
+        bail!(usage(format!("--tolerance: expected 0 or more, found: {tolerance}")));
+    }
+    if !matches!(corpus.as_str(), "own" | "-") && !Path::new(&corpus).is_file() {
+        bail!(advised(
+            format!("--corpus: there is no file {corpus}"),
+            "give a text file, one text a line, or a .jsonl file with the key `text`"
+        ));
+    }
+    Ok(Text { corpus, plan: stats::Plan { window, most_tokens, tolerance } })
 }
 
 fn train(args: args::Train) -> Result<Train> {

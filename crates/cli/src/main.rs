@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 mod args;
+mod cache;
 mod commands;
 mod failure;
 mod fetch;
@@ -14,6 +15,7 @@ mod model_ref;
 mod render;
 mod shell;
 mod stack;
+mod statistics;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,7 @@ fn run(args: Args) -> Result<Outcome> {
         Job::Demo(job) => commands::demo::run(&shell, &job),
         Job::Ask(job) => commands::ask::run(&shell, &job),
         Job::Edit(job) => commands::edit::run(&shell, &job),
+        Job::Stats(job) => commands::stats::run(&shell, &job),
         Job::Train(job) => commands::train::run(&shell, &job),
         Job::Experiment(job) => commands::experiment::run(&shell, &job),
         Job::Apply(job) => commands::apply::run(&shell, &job),

@@ -25,7 +25,8 @@
 //! | | [`kl`](loss::kl) | `sum weight KL`, to or from given log-probabilities |
 //! | | [`log_softmax`](loss::log_softmax) | log-probabilities, without a gradient |
 //!
-//! Beside them, [`trained`] steps a weight along its gradients. Every operation fulfills this contract:
+//! Beside them, [`trained`] steps a weight along its gradients, and [`moment`] sums outer products
+//! of rows. Every operation fulfills this contract:
 //!
 //! - Hidden states are `[n_tokens, width]`, all sequences of a batch one after another without
 //!   padding. Only [`attention`] tells them apart, by [`Sequences`](attention::Sequences).
@@ -52,6 +53,7 @@ pub mod error;
 pub mod linear;
 pub mod loss;
 mod matmul;
+pub mod moment;
 pub mod norm;
 pub mod pool;
 mod real;

@@ -1,12 +1,14 @@
 //! How large a tensor is: the sum of squares of its numbers, from which norm and distances follow,
-//! and the largest of them.
+//! the largest of them, and the norms of its rows.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
+use crate::autograd::Var;
 use crate::cpu;
 use crate::error::Result;
 use crate::real::{self, Real};
+use crate::shape;
 
 /// `sum_i x_i²`, summed in `f64` whatever the type of `x`.
 ///
@@ -26,6 +28,41 @@ pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
 /// Where `x` has no numbers, or the device fails.
 pub fn largest(x: &Tensor) -> Result<f64> {
     Ok(x.abs()?.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar()?)
+}
+
+/// What [`norms`] finds.
+#[derive(Clone, Debug)]
+pub struct Norms {
+    /// `sum_i weights[i] per_row[i]`, a scalar.
+    pub loss: Var,
+    /// The Euclidean norm of each row.
+    pub per_row: Vec<f64>,
+}
+
+/// The weighted sum of the Euclidean norms of the rows of `x`, `[n, d]`.
+///
+/// Gradient: each row over its norm, times its weight; zero for a row of zeros, as a subgradient.
+///
+/// # Errors
+/// Where `x` is no matrix, the weights are not one a row, or the device fails.
+pub fn norms(x: &Var, weights: &[f64]) -> Result<Norms> {
+    let (n, _) = shape::matrix("norms", "input", "[n, d]", x.value())?;
+    shape::check_len("norms", "weights", n, weights.len())?;
+    let norm = |i| Ok(sum_of_squares(&x.value().narrow(0, i, 1)?)?.sqrt());
+    let per_row = (0..n).map(norm).collect::<Result<Vec<f64>>>()?;
+    let total: f64 = per_row.iter().zip(weights).map(|(norm, weight)| norm * weight).sum();
+    let (dtype, device) = (x.value().dtype(), x.value().device());
+    let loss = Tensor::new(total, device)?.to_dtype(dtype)?;
+    let factor = |(norm, weight): (&f64, &f64)| if *norm > 0.0 { weight / norm } else { 0.0 };
+    let factors: Vec<f64> = per_row.iter().zip(weights).map(factor).collect();
+    let factors = Tensor::from_vec(factors, (n, 1), &Device::Cpu)?;
+    let factors = factors.to_dtype(dtype)?.to_device(device)?;
+    let rows = x.value().clone();
+    let loss = Var::record(loss, &[x], move |dy, inputs| {
+        let Some(slot) = inputs.slot(0) else { return Ok(()) };
+        slot.add_owned(rows.broadcast_mul(&factors)?.broadcast_mul(dy)?)
+    });
+    Ok(Norms { loss, per_row })
 }
 
 /// The sum over runs that don't depend on the number of threads, in order.
@@ -53,9 +90,18 @@ fn of_numbers<T: Real>(x: &[T]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
+
+    #[test]
+    fn the_gradient_of_norms_is_the_direction_of_each_row() {
+        let x = Tensor::new(&[[3f64, 4.0], [0.0, 0.0], [0.0, -2.0]], &Device::Cpu).unwrap();
+        let x = Var::unknown(x);
+        let found = norms(&x, &[1.0, 5.0, 0.5]).unwrap();
+        assert_eq!(found.per_row, [5.0, 0.0, 2.0]);
+        assert_eq!(found.loss.value().to_scalar::<f64>().unwrap(), 6.0);
+        let gradient = found.loss.gradients(&[&x]).unwrap().remove(0).to_vec2::<f64>().unwrap();
+        assert_eq!(gradient, [[0.6, 0.8], [0.0, 0.0], [0.0, -0.5]]);
+    }
 
     #[test]
     fn squares_that_single_precision_loses_are_summed() {

@@ -1,6 +1,7 @@
 //! From the tensors of a checkpoint to the weights of a model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 use retcon_kernels::stored::{Format, Stored};
@@ -23,6 +24,8 @@ pub struct Source {
     /// The opened checkpoint.
     pub checkpoint: Checkpoint,
     pub(crate) plan: Plan,
+    /// The fingerprints of tensors that were asked for, by name.
+    fingerprints: Mutex<BTreeMap<String, String>>,
 }
 
 /// Which weight lies where in a checkpoint.
@@ -41,6 +44,10 @@ pub(crate) struct Plan {
 }
 
 impl Source {
+    pub(crate) fn new(checkpoint: Checkpoint, plan: Plan) -> Self {
+        Self { checkpoint, plan, fingerprints: Mutex::default() }
+    }
+
     /// The weights that the checkpoint lacks, and that were drawn.
     pub fn fresh(&self) -> &[WeightId] {
         &self.plan.fresh
@@ -80,22 +87,29 @@ impl Source {
     }
 
     pub(crate) fn fingerprint(&self, id: WeightId, param: &Param) -> Result<String> {
-        let mut hash = Sha256::new();
-        match self.place(id) {
-            Some((name, _)) => {
-                let tensor = self.checkpoint.tensor(name)?;
-                hash.update(format!("{name} {} {:?} ", tensor.format(), tensor.shape()));
-                hash.update(&**tensor.bytes());
-            }
-            None => {
-                let numbers = param.base().to_tensor(DType::F32, &Device::Cpu)?;
-                let stored = Stored::encode(&numbers, Format::F32)?;
-                hash.update(format!("{id} {:?} ", stored.shape()));
-                hash.update(&**stored.bytes());
-            }
+        let Some((name, _)) = self.place(id) else {
+            let numbers = param.base().to_tensor(DType::F32, &Device::Cpu)?;
+            let stored = Stored::encode(&numbers, Format::F32)?;
+            return Ok(hash(&format!("{id} {:?} ", stored.shape()), &stored));
+        };
+        let known = || self.fingerprints.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fingerprint) = known().get(name) {
+            return Ok(fingerprint.clone());
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        let tensor = self.checkpoint.tensor(name)?;
+        let head = format!("{name} {} {:?} ", tensor.format(), tensor.shape());
+        let fingerprint = hash(&head, tensor);
+        known().insert(name.to_owned(), fingerprint.clone());
+        Ok(fingerprint)
     }
+}
+
+/// The SHA-256 of `head` and the bytes of `tensor`, in hexadecimal.
+fn hash(head: &str, tensor: &Stored) -> String {
+    let mut hash = Sha256::new();
+    hash.update(head);
+    hash.update(&**tensor.bytes());
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads the spec, finds every weight and holds it as `options` ask.

@@ -19,6 +19,7 @@ use crate::random::Random;
 use crate::rotary;
 use crate::spec::{Position, Spec};
 use crate::tokenizer::Tokenizer;
+use crate::update::Update;
 use crate::weight_id::{Part, WeightId};
 use crate::weights::{Param, Weights};
 
@@ -92,7 +93,7 @@ impl Model {
             weights,
             tokenizer: Arc::new(tokenizer?),
             rotary,
-            source: Arc::new(Source { checkpoint, plan }),
+            source: Arc::new(Source::new(checkpoint, plan)),
             device: options.device.clone(),
             deltas: Vec::new(),
             memory: None,
@@ -141,11 +142,21 @@ impl Model {
     /// [`crate::Error::WrongBase`] where the delta was made for other weights.
     pub fn with(&self, delta: &Arc<Delta>) -> Result<Self> {
         delta.check_base(self)?;
+        let mut edited = self.with_updates(&delta.updates)?;
+        edited.deltas.push(delta.clone());
+        Ok(edited)
+    }
+
+    /// This model with changes that belong to no delta yet, for a method that has to see how far it
+    /// has come.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoWeight`], or [`crate::Error::TensorMismatch`] where the shapes differ.
+    pub fn with_updates(&self, updates: &BTreeMap<WeightId, Update>) -> Result<Self> {
         let mut edited = self.clone();
-        for (&id, update) in &delta.updates {
+        for (&id, update) in updates {
             edited.weights.add_update(id, update)?;
         }
-        edited.deltas.push(delta.clone());
         Ok(edited)
     }
 

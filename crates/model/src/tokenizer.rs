@@ -12,6 +12,7 @@ mod wordpiece;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use tokenizers::PostProcessorWrapper;
 
 use crate::checkpoint::gguf::Metadata;
@@ -96,6 +97,16 @@ impl Tokenizer {
         let opens_word = |id: &u32| self.token(*id).is_some_and(|t| t.starts_with(['▁', 'Ġ']));
         let spaced = bare.first().is_some_and(opens_word) || bare == self.encode(" a")?.ids;
         Ok(if spaced { "" } else { " " })
+    }
+
+    /// What tells it apart from any other: the SHA-256 of all that it does, in hexadecimal.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] where it can't be written down.
+    pub fn fingerprint(&self) -> Result<String> {
+        let text = self.inner.to_string(false).map_err(Error::tokenizer(&self.path))?;
+        let hash = Sha256::digest(text.as_bytes());
+        Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The ids of `text`, without any that surround a sequence.

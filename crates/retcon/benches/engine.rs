@@ -161,7 +161,8 @@ fn edits(
     let given = settings.as_object().cloned().unwrap_or_default();
     let editor = (Method::find("ft")?.editor)(given)?;
     let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-    let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel };
+    let ctx =
+        Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing };
     forget_peak_rss();
     editor.edit(&ctx, model, &facts[..1])?; // warm-up
     let (mut times, mut per_step, mut steps, mut success) = (vec![], vec![], vec![], 0);

@@ -32,7 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let facts = fact.split('|').map(Fact::parse).collect::<Result<Vec<_>, _>>()?;
     let editor = (Method::find("ft")?.editor)(settings)?;
     let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-    let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel };
+    let ctx =
+        Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing };
     let clock = Instant::now();
     let delta = Arc::new(editor.edit(&ctx, &model, &facts)?);
     println!("edited in {:.2} s: {}", clock.elapsed().as_secs_f64(), delta.record.scores);

@@ -69,6 +69,119 @@ pub enum Error {
         /// The loss.
         loss: f64,
     },
+    /// A prompt has no token of its subject.
+    #[error("the prompt has no token of its subject: {prompt}")]
+    SubjectNotFound {
+        /// The prompt, with the subject in braces.
+        prompt: String,
+    },
+    /// A prompt and its object are longer than what the model takes.
+    #[error("{n} tokens are more than the model's {limit}: {prompt}")]
+    PromptTooLong {
+        /// The prompt, with the subject in braces.
+        prompt: String,
+        /// Its tokens.
+        n: usize,
+        /// Positions of the model.
+        limit: usize,
+    },
+    /// A prompt is to get two objects.
+    #[error("two edits contradict each other, `{first}` and `{second}`, after: {prompt}")]
+    Contradiction {
+        /// The prompt.
+        prompt: String,
+        /// What one edit wants.
+        first: String,
+        /// What the other wants.
+        second: String,
+    },
+    /// An edit is there twice.
+    #[error("an edit is there twice: {prompt}")]
+    Repeated {
+        /// The prompt.
+        prompt: String,
+    },
+    /// A method that writes to a block would write to others too.
+    #[error(
+        "the blocks of a model of family {family} share weights: this method can't change one alone"
+    )]
+    SharedBlocks {
+        /// The family.
+        family: &'static str,
+    },
+    /// A change would destroy what is there.
+    #[error(
+        "the change to block {block} is {relative:.1} times as large as the weight, more than \
+         {limit}: nothing is kept"
+    )]
+    TooLarge {
+        /// The block.
+        block: usize,
+        /// The norm of the change over that of the weight.
+        relative: f64,
+        /// What it may be at most.
+        limit: f64,
+    },
+    /// There is no such block.
+    #[error("there is no block {block}; the model has {n_blocks}")]
+    NoBlock {
+        /// The block.
+        block: usize,
+        /// How many there are.
+        n_blocks: usize,
+    },
+    /// A method needs statistics, and there are none.
+    #[error("there are no statistics of the keys of block {block}")]
+    NoStatistics {
+        /// The block.
+        block: usize,
+    },
+    /// A text is too short for a moment of its keys to say anything about most directions.
+    #[error(
+        "statistics over {found} tokens say too little about keys of {width} numbers: \
+         at least {needed} tokens are needed"
+    )]
+    TooFewTokens {
+        /// Tokens that there are.
+        found: u64,
+        /// Tokens that there should be.
+        needed: u64,
+        /// Numbers in a key.
+        width: usize,
+    },
+    /// A file of statistics can't be used.
+    #[error("{}: no statistics that can be used: {what}", path.display())]
+    BadStatistics {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
+    /// A matrix can't be solved with.
+    #[error("{what} is singular")]
+    Singular {
+        /// The matrix.
+        what: String,
+    },
+    /// A number is none any more.
+    #[error("{what} has numbers that are not finite")]
+    NotFinite {
+        /// What it is part of.
+        what: String,
+    },
+    /// A second moment has something in every direction.
+    #[error(
+        "{what} has no eigenvalue below {threshold:e}, the least is {least:e}: \
+         set a larger threshold"
+    )]
+    NoNullSpace {
+        /// The moment.
+        what: String,
+        /// What an eigenvalue has to be below.
+        threshold: f64,
+        /// The least.
+        least: f64,
+    },
     /// Interrupted training can't go on from a file.
     #[error("{}: can't go on from this: {what}", path.display())]
     BadState {

@@ -10,6 +10,8 @@ pub mod edit;
 pub mod error;
 pub mod eval;
 pub mod experiment;
+pub mod linalg;
+pub mod stats;
 pub mod train;
 
 pub use edit::{Ctx, Editor, METHODS, Method, Progress};

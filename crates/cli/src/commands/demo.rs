@@ -8,6 +8,7 @@ use retcon::edit::lookup::query;
 use retcon::eval::report::already_said;
 use retcon::model::Batch;
 use retcon::model::delta::file;
+use retcon::stats::Nothing;
 use retcon::{Editor, Model};
 use serde_json::{Map, json};
 
@@ -43,7 +44,7 @@ pub(crate) fn run(shell: &Shell, job: &Demo) -> Result<Outcome> {
     shell.say(format!("{} on {title}\n", bold().apply_to(plural(facts.len(), "edit"))))?;
     let editor: Box<dyn Editor> = (METHOD.editor)(Map::new())?;
     let start = bits(&model, &facts)?;
-    let made = make(shell, &model, &facts, editor.as_ref(), 0)?;
+    let made = make(shell, &model, &facts, editor.as_ref(), &Nothing, 0)?;
     shell.check()?;
     file::write(&made.delta, &job.out)?;
     shell.say(report::rows(&made.report))?;

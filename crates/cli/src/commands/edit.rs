@@ -9,6 +9,7 @@ use retcon::data::Fact;
 use retcon::eval::questions::{Counts, Kind};
 use retcon::eval::report::already_said;
 use retcon::model::delta::file;
+use retcon::stats::Source;
 use retcon::{Ctx, Delta, Editor, Model, Report, compare};
 use serde_json::{Value, json};
 
@@ -40,7 +41,8 @@ pub(crate) fn run(shell: &Shell, job: &Edit) -> Result<Outcome> {
         shell.emit(&nothing(job, &skipped))?;
         return Ok(Outcome::Done);
     }
-    let made = make(shell, &model, &facts, job.editor.as_ref(), job.seed)?;
+    let statistics = job.statistics.source()?;
+    let made = make(shell, &model, &facts, job.editor.as_ref(), statistics.as_ref(), job.seed)?;
     shell.check()?;
     let keep = made.report.success || job.keep_failed;
     if keep {
@@ -64,11 +66,13 @@ pub(crate) fn make(
     model: &Model,
     facts: &[Fact],
     editor: &dyn Editor,
+    statistics: &dyn Source,
     seed: u64,
 ) -> Result<Made> {
     let start = Instant::now();
     let bar = progress::steps(shell);
-    let ctx = Ctx { seed, progress: &|p| progress::step(&bar, p), cancel: shell.cancel };
+    let ctx =
+        Ctx { seed, progress: &|p| progress::step(&bar, p), cancel: shell.cancel, statistics };
     let delta = editor.edit(&ctx, model, facts);
     bar.finish_and_clear();
     let mut delta = delta?;

@@ -17,7 +17,12 @@ pub(crate) fn run(shell: &Shell, job: &Experiment) -> Result<Outcome> {
     shell.note(format!("{}: {n_cells} cells", job.plan.name))?;
     let bar = progress::steps(shell);
     let seed = job.plan.seeds.first().copied().unwrap_or_default();
-    let ctx = Ctx { seed, progress: &|p| progress::step(&bar, p), cancel: shell.cancel };
+    let ctx = Ctx {
+        seed,
+        progress: &|p| progress::step(&bar, p),
+        cancel: shell.cancel,
+        statistics: &retcon::stats::Nothing,
+    };
     let records = carry_out(&ctx, &job.plan, &model, &job.out);
     bar.finish_and_clear();
     let records = records.with_context(|| {

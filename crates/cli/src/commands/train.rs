@@ -61,7 +61,12 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
         "random": job.random,
     });
     let bar = progress::steps(shell);
-    let ctx = Ctx { seed: job.seed, progress: &|p| progress::step(&bar, p), cancel: shell.cancel };
+    let ctx = Ctx {
+        seed: job.seed,
+        progress: &|p| progress::step(&bar, p),
+        cancel: shell.cancel,
+        statistics: &retcon::stats::Nothing,
+    };
     let trained = trainer.finish(&ctx, Some((&state, &run.to_string())));
     bar.finish_and_clear();
     trained.with_context(|| {

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::hub::Hub;
 use super::pip;
+use crate::cache;
 use crate::failure::{advised, message};
 use crate::shell::Shell;
 
@@ -32,7 +33,7 @@ const PACKAGE: pip::Package =
 ///
 /// Its SHA-256 is computed every time, which takes a tenth of a second and can't be out of date.
 pub(crate) fn model(shell: &Shell) -> Result<PathBuf> {
-    let folder = cache_folder()?;
+    let folder = cache::folder()?;
     let path = folder.join(FILE);
     if path.is_file() {
         match check(&path) {
@@ -67,14 +68,6 @@ pub(crate) fn model(shell: &Shell) -> Result<PathBuf> {
             path.display()
         ),
     ))
-}
-
-fn cache_folder() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("RETCON_CACHE") {
-        return Ok(folder.into());
-    }
-    let user = dirs::cache_dir();
-    user.map(|folder| folder.join("retcon")).context("no cache folder: set RETCON_CACHE to one")
 }
 
 fn from_hub(shell: &Shell, path: &Path) -> Result<()> {

@@ -20,6 +20,7 @@
 //! ```
 
 mod article;
+mod corpus;
 mod error;
 mod fact;
 mod facts;
@@ -35,7 +36,9 @@ mod prompt;
 mod read;
 mod relations;
 mod seed;
+mod text_file;
 
+pub use corpus::Corpus;
 pub use error::{Error, Origin, Place, Result};
 pub use fact::{Fact, Probe};
 pub use jsonl::to_jsonl;

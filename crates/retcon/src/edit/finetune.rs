@@ -17,14 +17,13 @@ use retcon_kernels::squares::{largest, sum_of_squares};
 use retcon_kernels::trained::{Ball, Trained};
 use retcon_model::{Delta, Model, Record, Update, WeightId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::compact::compact;
 use super::fixed::{Fixed, Start};
 use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, Method, settings};
+use super::{Ctx, Editor, Method, entry, settings};
 use crate::data::{Fact, contexts};
 use crate::error::{Error, Result};
 
@@ -268,14 +267,4 @@ impl FineTuning {
         };
         Ok(Delta::new(model, updates, record)?)
     }
-}
-
-fn entry(fact: &Fact) -> Value {
-    let mut entry = Map::new();
-    entry.insert("prompt".to_owned(), fact.prompt.marked().into());
-    entry.insert("target_new".to_owned(), fact.target_new.clone().into());
-    if let Some(target_true) = &fact.target_true {
-        entry.insert("target_true".to_owned(), target_true.clone().into());
-    }
-    Value::Object(entry)
 }

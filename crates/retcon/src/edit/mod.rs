@@ -1,12 +1,25 @@
 //! Editors: each turns facts into a delta, by stages that all of them share.
 
+pub mod alphaedit;
+mod anchor;
+pub mod closed_form;
 pub mod compact;
 pub mod finetune;
 pub mod fixed;
 pub mod lookup;
+pub mod memit;
 pub mod optim;
+mod past;
+pub mod prefixes;
+pub mod recipe;
+mod regularize;
+pub mod rome;
 pub mod scope;
 mod score;
+pub mod solve;
+pub mod subject;
+pub mod value;
+pub mod walk;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,9 +28,18 @@ use serde_json::{Map, Value};
 
 use crate::data::Fact;
 use crate::error::{Error, Result};
+use crate::stats::Source;
 
 /// All methods.
-pub const METHODS: &[Method] = &[finetune::METHOD];
+pub const METHODS: &[Method] = &[
+    finetune::METHOD,
+    rome::ROME,
+    rome::R_ROME,
+    memit::EMMET,
+    memit::MEMIT,
+    memit::PMET,
+    alphaedit::METHOD,
+];
 
 /// What makes edits.
 pub trait Editor: Send + Sync {
@@ -70,6 +92,8 @@ pub struct Ctx<'a> {
     pub progress: &'a (dyn Fn(&Progress) + Sync),
     /// Ends the work where it becomes true.
     pub cancel: &'a AtomicBool,
+    /// Where methods get statistics that solve in closed form.
+    pub statistics: &'a dyn Source,
 }
 
 /// How far the work is.
@@ -108,6 +132,17 @@ fn settings<T: serde::de::DeserializeOwned>(
 ) -> Result<T> {
     serde_json::from_value(Value::Object(given))
         .map_err(|error| Error::BadSettings { method, what: error.to_string() })
+}
+
+/// What the record of a delta says of a fact.
+fn entry(fact: &Fact) -> Value {
+    let mut entry = Map::new();
+    entry.insert("prompt".to_owned(), fact.prompt.marked().into());
+    entry.insert("target_new".to_owned(), fact.target_new.clone().into());
+    if let Some(target_true) = &fact.target_true {
+        entry.insert("target_true".to_owned(), target_true.clone().into());
+    }
+    Value::Object(entry)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! The one loop: unknowns, an objective in parts, balls that the unknowns stay in, a stop rule.
+//! The one loop: unknowns, an objective in parts, balls that the unknowns stay in, a stop rule; and
+//! the same for many objectives that have nothing to do with one another.
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::trained::{Adam, Ball, Trained};
 use retcon_model::random::Random;
@@ -106,6 +107,82 @@ pub fn minimize(
     Ok(outcome)
 }
 
+/// How objectives are made small that have nothing to do with one another.
+#[derive(Clone, Debug)]
+pub struct Apart {
+    /// The name of the work, for progress.
+    pub stage: &'static str,
+    /// Times that each objective is computed, at most; there is a step between two.
+    pub n_looks: usize,
+    /// Objectives that are done already, for progress.
+    pub before: usize,
+    /// Objectives in all, for progress.
+    pub of: usize,
+}
+
+/// Objectives that have nothing to do with one another.
+#[derive(Debug)]
+pub struct Evaluations {
+    /// Their sum.
+    pub loss: Var,
+    /// Each of them.
+    pub losses: Vec<f64>,
+    /// Whether each needs no further step.
+    pub satisfied: Vec<bool>,
+}
+
+/// Makes each of many objectives small by the unknowns that are its own, all rows `[1, d]`, and all of
+/// them at once. One that is satisfied is left alone from then on.
+///
+/// `evaluate` gets the objectives that are still open, and their unknowns in that order, a row each.
+///
+/// # Errors
+/// [`Error::Diverged`] where a loss is no number, [`Error::Canceled`], and what `evaluate` reports.
+pub fn minimize_each(
+    ctx: &Ctx<'_>,
+    apart: &Apart,
+    unknowns: &mut [Vec<Unknown>],
+    mut evaluate: impl FnMut(&[usize], &Var) -> Result<Evaluations>,
+) -> Result<Vec<Outcome>> {
+    let fresh = Outcome { n_steps: 0, loss: f64::NAN, satisfied: false };
+    let mut outcomes = vec![fresh; unknowns.len()];
+    let mut open: Vec<usize> = (0..unknowns.len()).collect();
+    for look in 0..apart.n_looks {
+        let done = apart.before * apart.n_looks + look * unknowns.len();
+        let total = apart.of * apart.n_looks;
+        let losses = || open.iter().map(|&i| outcomes[i].loss);
+        let loss = (look > 0).then(|| losses().sum::<f64>() / open.len() as f64);
+        ctx.report(&Progress { stage: apart.stage, done, total, loss, said: None })?;
+        let rows: Vec<_> =
+            open.iter().flat_map(|&i| &unknowns[i]).map(|u| u.trained.theta()).collect();
+        let vars = Var::unknown(Tensor::cat(&rows, 0)?);
+        let Evaluations { loss, losses, satisfied } = evaluate(&open, &vars)?;
+        for (&i, (&loss, &satisfied)) in open.iter().zip(losses.iter().zip(&satisfied)) {
+            if !loss.is_finite() {
+                return Err(Error::Diverged { step: look, loss });
+            }
+            outcomes[i] = Outcome { n_steps: look, loss, satisfied };
+        }
+        if look + 1 == apart.n_looks || satisfied.iter().all(|&satisfied| satisfied) {
+            break;
+        }
+        let gradients = loss.gradients(&[&vars])?.remove(0);
+        let mut row = 0;
+        for &i in &open {
+            for unknown in &mut unknowns[i] {
+                let gradient = gradients.narrow(0, row, 1)?;
+                row += 1;
+                if !outcomes[i].satisfied {
+                    let adam = Adam::new(unknown.learning_rate);
+                    unknown.trained.step(&adam, &gradient, unknown.ball)?;
+                }
+            }
+        }
+        open.retain(|&i| !outcomes[i].satisfied);
+    }
+    Ok(outcomes)
+}
+
 fn step(unknowns: &mut [Unknown], vars: &[Var], loss: &Var) -> Result<()> {
     let gradients = loss.gradients(&vars.iter().collect::<Vec<_>>())?;
     for (unknown, gradient) in unknowns.iter_mut().zip(&gradients) {
@@ -122,7 +199,7 @@ fn scalar(loss: &Var) -> Result<f64> {
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use candle_core::{Device, Tensor};
+    use candle_core::Device;
 
     use super::*;
 
@@ -145,7 +222,12 @@ mod tests {
         let trained = Trained::new(start).unwrap();
         let mut unknowns = [Unknown { trained, learning_rate: 0.1, ball }];
         let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-        let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel };
+        let ctx = Ctx {
+            seed: 0,
+            progress: &progress,
+            cancel: &cancel,
+            statistics: &crate::stats::Nothing,
+        };
         let descent = Descent { stage: "test", n_parts: 1, parts_per_step: 1, n_epochs };
         let outcome =
             minimize(&ctx, &descent, &mut unknowns, |_, vars| Ok(evaluate(vars))).unwrap();

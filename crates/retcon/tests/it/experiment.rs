@@ -45,7 +45,12 @@ fn carry_out(plan: &Plan, model: &Model, out: &Path, stop_after: usize) -> Resul
             cancel.store(true, Ordering::Relaxed);
         }
     };
-    run(&Ctx { seed: 0, progress: &progress, cancel: &cancel }, plan, model, out)
+    run(
+        &Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing },
+        plan,
+        model,
+        out,
+    )
 }
 
 /// What does not depend on the clock.

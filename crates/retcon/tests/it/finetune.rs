@@ -235,7 +235,8 @@ fn a_loss_that_is_no_number_ends_the_work() {
 fn stopping_keeps_nothing() {
     let model = model("llama");
     let (progress, cancel) = (|_: &_| (), AtomicBool::new(true));
-    let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel };
+    let ctx =
+        Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing };
     let editor = (Method::find("ft").unwrap().editor)(Map::new()).unwrap();
     let error = editor.edit(&ctx, &model, &facts(CAPITALS)).unwrap_err();
     assert!(matches!(error, Error::Canceled));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod closed_forms;
 mod experiment;
 mod finetune;
 mod knowledge;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use retcon::data::Fact;
+use retcon::stats::{Nothing, Source};
 use retcon::{Ctx, Delta, Method, Model, Options, Result};
 use serde_json::Value;
 
@@ -35,7 +37,12 @@ fn facts(lines: &[&str]) -> Vec<Fact> {
 /// The change that the method `ft` makes with `settings` (a JSON object) and `seed`.
 fn edit(model: &Model, facts: &[Fact], settings: &Value, seed: u64) -> Result<Delta> {
     let given = settings.as_object().unwrap().clone();
+    let editor = (Method::find("ft")?.editor)(given)?;
+    with_ctx(seed, &Nothing, |ctx| editor.edit(ctx, model, facts))
+}
+
+/// What `work` gives with nobody looking.
+fn with_ctx<T>(seed: u64, statistics: &dyn Source, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
     let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-    let ctx = Ctx { seed, progress: &progress, cancel: &cancel };
-    (Method::find("ft")?.editor)(given)?.edit(&ctx, model, facts)
+    work(&Ctx { seed, progress: &progress, cancel: &cancel, statistics })
 }

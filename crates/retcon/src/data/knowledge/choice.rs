@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::FactSet;
-use super::read::TextFile;
 use crate::data::error::{Error, Result};
 use crate::data::mention::bare;
 use crate::data::object::Line;
 use crate::data::seed::SplitMix;
+use crate::data::text_file::TextFile;
 
 /// How the set `S` is chosen from the facts.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::builder::Builder;
-use super::read::TextFile;
 use super::{Evidence, Triple, trex};
 use crate::data::error::{Error, Result};
 use crate::data::object::{Line, Object};
 use crate::data::prompt::SLOT;
+use crate::data::text_file::TextFile;
 
 const RELATIONS: &str = "relations.jsonl";
 

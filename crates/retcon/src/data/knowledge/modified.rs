@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::read::{TextFile, is_zsre};
+use super::read::is_zsre;
 use super::{FactSet, Modified, zsre};
 use crate::data::error::{Error, Result};
 use crate::data::object::{Line, Object};
+use crate::data::text_file::TextFile;
 
 const KEYS: &[&str] = &["relation", "subject", "object", "modified"];
 

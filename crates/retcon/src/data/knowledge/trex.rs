@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::builder::Builder;
-use super::read::TextFile;
 use super::{Evidence, Relation, Triple};
 use crate::data::error::{Error, Result};
 use crate::data::object::{Line, Object};
+use crate::data::text_file::TextFile;
 
 pub(super) fn read(builder: &mut Builder, folder: &Path, facts: &TextFile) -> Result<()> {
     relations(builder, &TextFile::of(folder, "relations.jsonl")?)?;

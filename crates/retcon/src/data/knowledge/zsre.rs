@@ -1,11 +1,11 @@
 //! zsRE's cases in the form that MEND gave them: a question, the same in other words, and answers.
 
 use super::builder::Builder;
-use super::read::TextFile;
 use super::{OBJECT, Relation, SUBJECT, Triple};
 use crate::data::error::{Error, Origin, Result};
 use crate::data::mention::{Found, find_once};
 use crate::data::object::{Line, Object};
+use crate::data::text_file::TextFile;
 
 /// A case, with its questions as they would be of any subject.
 pub(super) struct Case {

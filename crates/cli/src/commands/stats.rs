@@ -1,0 +1,109 @@
+//! `stats`: the second moments of keys over a text, into the cache.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::Result;
+use retcon::edit::recipe::{Recipe, ValueSite};
+use retcon::model::Model;
+use retcon::stats::{Kept, Source, Statistics, n_bytes, write};
+use retcon::{Ctx, stats};
+use serde_json::{Value, json};
+
+use super::Outcome;
+use crate::job::Stats;
+use crate::render::{bytes, pairs, progress, table};
+use crate::shell::Shell;
+
+/// Computes what is not there yet, and tells what there is.
+pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
+    let model = job.model.open(shell, &[])?;
+    let kept = job.text.kept()?;
+    let blocks = match &job.blocks {
+        Some(blocks) => blocks.resolve(model.spec().n_blocks)?,
+        None => usual(&model)?,
+    };
+    if job.text.is_own() {
+        shell.note(
+            "over the small text that comes with the program: it does for small models, \
+             and a text of yours (--corpus) is better",
+        )?;
+    }
+    let start = Instant::now();
+    let there = kept.find(&model, &blocks)?;
+    let was_there = there.is_some();
+    let found = match there {
+        Some(found) => found,
+        None => compute(shell, &model, &kept, &blocks)?,
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    if let Some(out) = &job.out {
+        write(&found, out)?;
+    }
+    let path = job.out.clone().unwrap_or(kept.path(&model)?);
+    let path = path.display().to_string();
+    shell.say(blocks_table(&found))?;
+    let about = &found.about;
+    let state = match about.converged {
+        true => "converged",
+        false => "the text ended before the estimate converged: more text is better",
+    };
+    let speed = match was_there {
+        true => "from the cache".to_owned(),
+        false => format!("{seconds:.1} s, {:.0} tokens a second", about.n_tokens as f64 / seconds),
+    };
+    shell.say(format!(
+        "\n{}",
+        pairs([
+            ("text", about.corpus.clone()),
+            ("tokens", about.n_tokens.to_string()),
+            ("estimate", state.to_owned()),
+            ("time", speed),
+            ("file", path.clone()),
+        ])
+    ))?;
+    shell.emit(&to_json(&found, &path, seconds))?;
+    Ok(Outcome::Done)
+}
+
+fn compute(shell: &Shell, model: &Model, kept: &Kept, blocks: &[usize]) -> Result<Statistics> {
+    shell.note(format!(
+        "{} of moments for {} blocks, beside the model",
+        bytes(n_bytes(model, blocks.len())),
+        blocks.len()
+    ))?;
+    let bar = progress::steps(shell);
+    let report = |p: &_| progress::step(&bar, p);
+    let statistics = &stats::Nothing;
+    let ctx = Ctx { seed: 0, progress: &report, cancel: shell.cancel, statistics };
+    let found = kept.statistics(&ctx, model, blocks);
+    bar.finish_and_clear();
+    Ok(found?)
+}
+
+/// The blocks that ROME and MEMIT choose by depth.
+fn usual(model: &Model) -> Result<Vec<usize>> {
+    let rome = Recipe { site: ValueSite::Mlp, ..Recipe::memit() };
+    let blocks: BTreeSet<usize> =
+        [rome.blocks(model)?, Recipe::memit().blocks(model)?].into_iter().flatten().collect();
+    Ok(blocks.into_iter().collect())
+}
+
+fn blocks_table(found: &Statistics) -> String {
+    let mut rows = table(["block", "tokens", "surprise"]);
+    for (block, moment) in &found.moments {
+        let surprise = found.about.surprise.get(block);
+        let surprise = surprise.map_or("-".to_owned(), |surprise| format!("{surprise:.3}"));
+        rows.add_row([block.to_string(), moment.n_rows().to_string(), surprise]);
+    }
+    rows.trim_fmt()
+}
+
+fn to_json(found: &Statistics, path: &str, seconds: f64) -> Value {
+    json!({
+        "about": found.about,
+        "blocks": found.moments.keys().collect::<Vec<_>>(),
+        "file": path,
+        "seconds": seconds,
+    })
+}

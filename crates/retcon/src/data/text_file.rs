@@ -1,0 +1,52 @@
+//! A file as text: unpacked where it is packed, and with the place of each line.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::error::{Error, Origin, Result};
+use super::read::{BOM, utf8};
+
+/// What a gzip file begins with, by RFC 1952.
+const GZIP: &[u8] = b"\x1f\x8b";
+
+/// A file's text, unpacked.
+pub(super) struct TextFile {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+impl TextFile {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let mut bytes = std::fs::read(path).map_err(io)?;
+        if bytes.starts_with(GZIP) {
+            let mut unpacked = Vec::new();
+            let damaged = |source| Error::Gzip { path: path.to_owned(), source };
+            MultiGzDecoder::new(&bytes[..]).read_to_end(&mut unpacked).map_err(damaged)?;
+            bytes = unpacked;
+        }
+        let text = utf8(bytes.strip_prefix(BOM).unwrap_or(&bytes), path)?.to_owned();
+        Ok(TextFile { path: path.to_owned(), text })
+    }
+
+    /// A file of a folder, under its name or with `.gz` behind; `None` if it isn't there.
+    pub(super) fn find(folder: &Path, name: &str) -> Result<Option<Self>> {
+        let mut paths =
+            [name.to_owned(), format!("{name}.gz")].map(|name| folder.join(name)).into_iter();
+        paths.find(|path| path.is_file()).map(|path| Self::open(&path)).transpose()
+    }
+
+    /// A file that a folder must have.
+    pub(super) fn of(folder: &Path, name: &'static str) -> Result<Self> {
+        let missing = || Error::NoSetFile { path: folder.to_owned(), name };
+        Self::find(folder, name)?.ok_or_else(missing)
+    }
+
+    /// The lines that are not blank.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (Origin, &str)> {
+        let lines = (1..).zip(self.text.lines()).filter(|(_, text)| !text.trim().is_empty());
+        lines.map(|(line, text)| (Origin { file: self.path.clone(), line }, text))
+    }
+}

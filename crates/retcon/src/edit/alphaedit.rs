@@ -1,0 +1,35 @@
+//! `alphaedit`: MEMIT's changes kept inside of a null space of the keys of other text.
+//!
+//! Equation: `Δᵀ = (P (K Kᵀ + S) + L2 I)⁻¹ P K Rᵀ`, `P` the projector onto the eigenvectors of the second
+//! moment whose eigenvalue is below the threshold, `S` the sum over the keys of earlier edits.
+//! Source: Fang et al. 2025, "AlphaEdit" (arXiv 2410.02355), equation 14 and the code's `L2`.
+//! Deviations: the solve is in the coordinates of the null space, where it is symmetric; the keys of
+//! earlier edits are columns in the deltas, not a sum in the process.
+//! `anchor=auto` makes it NAS (arXiv 2602.02543).
+
+use super::Method;
+use super::closed_form::make;
+use super::recipe::{MetricName, Recipe, SETTINGS};
+
+/// The numbers of the authors' repository for Llama 3.
+fn alphaedit() -> Recipe {
+    Recipe {
+        learning_rate: 0.1,
+        decay: 0.5,
+        clamp: 0.75,
+        metric: MetricName::NullSpace,
+        mu: 10.0,
+        past: true,
+        ..Recipe::memit()
+    }
+}
+
+/// The entry in [`super::METHODS`].
+pub const METHOD: Method = Method {
+    name: "alphaedit",
+    summary: "MEMIT inside of a null space of other text's keys, and of earlier edits'",
+    source: "Fang et al. 2025, arXiv 2410.02355",
+    settings: SETTINGS,
+    defaults: || alphaedit().to_value(),
+    editor: |given| make("alphaedit", alphaedit(), given),
+};

@@ -1,0 +1,286 @@
+//! Carries a recipe out: values for all subjects, then block by block what is still missing.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use faer::Mat;
+use retcon_model::{Delta, Model, Part, Record, Site, Spot, Update, WeightId};
+use serde_json::{Map, Value, json};
+
+use super::anchor::norm_of_values;
+use super::past;
+use super::prefixes::prefixes;
+use super::recipe::{Anchor, MetricName, NamedAnchor, Of, Recipe, anchored};
+use super::regularize::{condensed, kept};
+use super::scope::Blocks;
+use super::solve::{Metric, solve};
+use super::subject::Subject;
+use super::value::{Found, search};
+use super::walk::Walk;
+use super::{Ctx, Editor, entry};
+use crate::data::Fact;
+use crate::error::{Error, Result};
+use crate::linalg::{Factor, NullSpace, check_finite, mean, to_mat, to_tensor};
+
+/// A recipe under the name of a method.
+#[derive(Clone, Debug)]
+pub struct ClosedForm {
+    /// The method.
+    pub name: &'static str,
+    /// Its settings.
+    pub recipe: Recipe,
+}
+
+impl Editor for ClosedForm {
+    fn edit(&self, ctx: &Ctx<'_>, model: &Model, facts: &[Fact]) -> Result<Delta> {
+        let mut recipe = self.recipe.clone();
+        let blocks = recipe.blocks(model)?;
+        let &[.., last] = blocks.as_slice() else { return Err(Error::NoFacts) };
+        recipe.blocks = Blocks::These(blocks.iter().map(|&block| block as isize).collect());
+        let words = match recipe.prefixes.take() {
+            Some(given) => given,
+            None => prefixes(model, &recipe.prefix_tokens, ctx.seed)?,
+        };
+        let subjects = Subject::of(model, facts, recipe.merge_subjects, &words)?;
+        recipe.prefixes = Some(words);
+        let metrics = metrics(ctx, model, &recipe, &blocks)?;
+        // What stands above the value runs in every step: have it ready.
+        let ready = model.decoded(last..model.spec().n_blocks)?;
+        let found = search(ctx, &ready, &subjects, &recipe.search(&ready, last))?;
+        drop(ready);
+        let written = Written { model, recipe: &recipe, blocks: &blocks, subjects: &subjects };
+        let (offsets, anchor) = written.offsets(ctx, &found)?;
+        let changes = written.changes(&metrics, &offsets)?;
+        self.delta(ctx, &written, facts, &found, changes, anchor)
+    }
+}
+
+/// What makes a change small, block by block.
+fn metrics(ctx: &Ctx<'_>, model: &Model, recipe: &Recipe, blocks: &[usize]) -> Result<Vec<Metric>> {
+    if recipe.metric == MetricName::Identity {
+        return Ok(blocks.iter().map(|_| Metric::Identity).collect());
+    }
+    let statistics = ctx.statistics.statistics(ctx, model, blocks)?;
+    let metric = |&block: &usize| {
+        let what = format!("the second moment of the keys of block {block}");
+        let mut moment = mean(&statistics.moment(block)?);
+        match recipe.metric {
+            MetricName::NullSpace => {
+                Ok(Metric::NullSpace(NullSpace::new(&moment, recipe.threshold, &what)?))
+            }
+            MetricName::Moment | MetricName::Identity => {
+                (0..moment.nrows()).for_each(|i| moment[(i, i)] += recipe.ridge);
+                let factor = Factor::new(&moment, &what)?;
+                Ok(Metric::Moment(moment, factor))
+            }
+        }
+    };
+    blocks.iter().map(metric).collect()
+}
+
+/// What is written where.
+struct Written<'a> {
+    model: &'a Model,
+    recipe: &'a Recipe,
+    blocks: &'a [usize],
+    subjects: &'a [Subject],
+}
+
+/// A change to a block.
+struct Change {
+    update: Update,
+    /// Its norm over that of the weight.
+    relative: f64,
+    /// The condition number of what was solved with.
+    condition: f64,
+}
+
+impl Written<'_> {
+    fn last(&self) -> usize {
+        self.blocks[self.blocks.len() - 1]
+    }
+
+    fn weights(&self, of: Of) -> Vec<Vec<f64>> {
+        let weights = |subject: &Subject| match of {
+            Of::Bare => subject.bare_weights(),
+            Of::All => subject.weights(self.recipe.average),
+        };
+        self.subjects.iter().map(weights).collect()
+    }
+
+    /// What `model` has for each subject at the site of the value, a column each.
+    fn states(&self, model: &Model, of: Of, spot: Spot) -> Result<Mat<f64>> {
+        let walk = Walk::new(model, self.subjects, self.weights(of))?;
+        walk.states(model, self.last(), Site::Block(self.last(), spot))
+    }
+
+    /// The offsets that were found, a column each, brought to the norm that values should have; and
+    /// that norm.
+    fn offsets(&self, ctx: &Ctx<'_>, found: &Found) -> Result<(Mat<f64>, Option<f64>)> {
+        let offsets = to_mat(&found.offsets)?.transpose().to_owned();
+        check_finite(offsets.as_ref(), "a value")?;
+        let anchor = match self.recipe.anchor {
+            Anchor::Named(NamedAnchor::None) => return Ok((offsets, None)),
+            Anchor::Norm(norm) => norm,
+            Anchor::Named(NamedAnchor::Auto) => match past::anchor(self.model)? {
+                Some(anchor) => anchor,
+                None => norm_of_values(ctx, &self.model.base(), self.recipe, self.last())?,
+            },
+        };
+        let before = self.states(self.model, Of::Bare, Spot::MlpOut)?;
+        let mut values = &before + &offsets;
+        let n_dropped = anchored(&mut values, &before, anchor);
+        if n_dropped > 0 {
+            tracing::warn!("{n_dropped} values are more than twice as long as others: left out");
+        }
+        Ok((values - before, Some(anchor)))
+    }
+
+    /// The change to each block.
+    fn changes(&self, metrics: &[Metric], offsets: &Mat<f64>) -> Result<Vec<Change>> {
+        let spot = self.recipe.spots(self.model)[0];
+        let target = self.states(self.model, self.recipe.start, spot)? + offsets;
+        let mut walk = Walk::new(self.model, self.subjects, self.weights(Of::All))?;
+        let mut bare = match self.recipe.through {
+            Of::Bare => Some(Walk::new(self.model, self.subjects, self.weights(Of::Bare))?),
+            Of::All => None,
+        };
+        let mut current = self.model.clone();
+        let mut changes = Vec::new();
+        for (i, (&block, metric)) in self.blocks.iter().zip(metrics).enumerate() {
+            let keys = walk.keys(&current, block)?;
+            let through = bare.as_mut().map(|walk| walk.keys(&current, block)).transpose()?;
+            let past = past::keys(self.model, block, keys.nrows(), self.recipe.past)?;
+            check_finite(keys.as_ref(), &format!("a key of block {block}"))?;
+            let part = self.recipe.spread.part(self.blocks.len() - i);
+            let present = self.states(&current, self.recipe.present, spot)?;
+            let missing = faer::Scale(part) * (&target - present);
+            let through = through.as_ref().map(Mat::as_ref);
+            let solved = solve(metric, self.recipe.mu, keys.as_ref(), past.as_ref(), through)?;
+            let change = self.change(block, missing, solved.right, solved.condition)?;
+            current =
+                current.with_updates(&BTreeMap::from([(down(block), change.update.clone())]))?;
+            changes.push(change);
+        }
+        Ok(changes)
+    }
+
+    fn change(
+        &self,
+        block: usize,
+        left: Mat<f64>,
+        right: Mat<f64>,
+        condition: f64,
+    ) -> Result<Change> {
+        let what = format!("the change to block {block}");
+        let device = self.model.device();
+        let weight = self.model.weight(down(block))?.to_tensor(device)?;
+        let (left, right) = match self.recipe.condense {
+            Some(base) => condensed(left, right, &weight, base)?,
+            None => (left, right),
+        };
+        check_finite(left.as_ref(), &what)?;
+        check_finite(right.as_ref(), &what)?;
+        let (left, right) = (to_tensor(left.as_ref(), device)?, to_tensor(right.as_ref(), device)?);
+        let mut update = Update::LowRank { left, right };
+        if let Some(share) = self.recipe.keep {
+            update = Update::Dense(kept(&update.to_dense()?, &weight, share)?);
+        } else if update.n_numbers() >= weight.elem_count() {
+            update = Update::Dense(update.to_dense()?);
+        }
+        let norm = retcon_kernels::squares::sum_of_squares(&weight)?.sqrt();
+        let relative = update.norm()? / norm;
+        /// Far beyond what any of the methods does to a model that survives it.
+        const LIMIT: f64 = 5.0;
+        if relative > LIMIT {
+            return Err(Error::TooLarge { block, relative, limit: LIMIT });
+        }
+        Ok(Change { update, relative, condition })
+    }
+}
+
+/// The weight that is written.
+fn down(block: usize) -> WeightId {
+    WeightId::of_block(block, Part::Down)
+}
+
+impl ClosedForm {
+    fn delta(
+        &self,
+        ctx: &Ctx<'_>,
+        written: &Written<'_>,
+        facts: &[Fact],
+        found: &Found,
+        changes: Vec<Change>,
+        anchor: Option<f64>,
+    ) -> Result<Delta> {
+        let subject = |(subject, outcome): (&Subject, &super::optim::Outcome)| {
+            json!({
+                "subject": facts[subject.facts[0]].subject(),
+                "facts": subject.facts,
+                "steps": outcome.n_steps,
+                "loss": outcome.loss,
+                "satisfied": outcome.satisfied,
+            })
+        };
+        let block = |(block, change): (&usize, &Change)| json!({"block": block, "relative_norm": change.relative, "condition": change.condition});
+        let scores = json!({
+            "values": written.subjects.iter().zip(&found.outcomes).map(subject).collect::<Vec<_>>(),
+            "blocks": written.blocks.iter().zip(&changes).map(block).collect::<Vec<_>>(),
+            "anchor": anchor,
+        });
+        let record = Record {
+            method: self.name.to_owned(),
+            settings: written.recipe.to_value(),
+            seed: ctx.seed,
+            edits: facts.iter().map(entry).collect(),
+            scores,
+            ..Record::default()
+        };
+        let updates: BTreeMap<WeightId, Update> = written
+            .blocks
+            .iter()
+            .zip(changes)
+            .map(|(&block, change)| (down(block), change.update))
+            .collect();
+        let state = written.state(&updates, anchor)?;
+        let mut delta = Delta::new(written.model, updates, record)?;
+        delta.state = state;
+        Ok(delta)
+    }
+}
+
+impl Written<'_> {
+    /// What later edits have to know of this one: its keys, as the edited model has them.
+    fn state(
+        &self,
+        updates: &BTreeMap<WeightId, Update>,
+        anchor: Option<f64>,
+    ) -> Result<BTreeMap<String, Tensor>> {
+        let mut state = BTreeMap::new();
+        if let Some(anchor) = anchor {
+            state.insert(
+                past::ANCHOR.to_owned(),
+                Tensor::new(&[anchor as f32], self.model.device())?,
+            );
+        }
+        if self.recipe.past {
+            let edited = self.model.with_updates(updates)?;
+            let mut walk = Walk::new(&edited, self.subjects, self.weights(Of::All))?;
+            for &block in self.blocks {
+                let keys = walk.keys(&edited, block)?;
+                state.insert(past::name(block), to_tensor(keys.transpose(), self.model.device())?);
+            }
+        }
+        Ok(state)
+    }
+}
+
+/// The entry of a method whose settings are a recipe.
+pub(super) fn make(
+    name: &'static str,
+    recipe: Recipe,
+    given: Map<String, Value>,
+) -> Result<Box<dyn Editor>> {
+    Ok(Box::new(ClosedForm { name, recipe: recipe.given(name, given)? }))
+}

@@ -1,0 +1,53 @@
+//! `rome`, `r-rome`: one block, one fact, an exact change of rank one.
+//!
+//! Equation: `Δ = (v* - W k*) (C⁻¹ k*)ᵀ / (k*ᵀ C⁻¹ k*)`, the smallest `tr(Δ C Δᵀ)` with `(W + Δ) k* = v*`.
+//! Source: Meng et al. 2022, "Locating and Editing Factual Associations in GPT" (arXiv 2202.05262),
+//! equation 2; Gupta et al. 2024, "Rebuilding ROME" (arXiv 2403.07175) for `r-rome`.
+//! Deviations: the published code of ROME takes the key of the bare prompt in the numerator and the
+//! denominator and the mean over all situations in `C⁻¹ k*`, which makes some edits destroy the model;
+//! `start=bare`, `present=bare`, `through=bare` is that. Here all keys are the same; `rome` adds the
+//! offset to the mean value of all situations, `r-rome` to the bare prompt's, as its paper does.
+//! Facts in one batch get a constraint each (EMMET's generalization).
+
+use super::Method;
+use super::closed_form::make;
+use super::recipe::{Of, Recipe, SETTINGS, ValueSite};
+use super::subject::Average;
+
+/// What both have in common: EasyEdit's numbers for models like Llama, but with the second moment,
+/// which its presets leave out.
+fn base() -> Recipe {
+    Recipe {
+        prefix_tokens: [[5; 10], [10; 10]].concat(),
+        average: Average::All,
+        site: ValueSite::Mlp,
+        start: Of::All,
+        present: Of::All,
+        mu: 0.0,
+        ..Recipe::memit()
+    }
+}
+
+fn rebuilt() -> Recipe {
+    Recipe { start: Of::Bare, ..base() }
+}
+
+/// The entry of `rome` in [`super::METHODS`].
+pub const ROME: Method = Method {
+    name: "rome",
+    summary: "an exact change of rank one to one MLP, the same keys throughout",
+    source: "Meng et al. 2022, arXiv 2202.05262",
+    settings: SETTINGS,
+    defaults: || base().to_value(),
+    editor: |given| make("rome", base(), given),
+};
+
+/// The entry of `r-rome` in [`super::METHODS`].
+pub const R_ROME: Method = Method {
+    name: "r-rome",
+    summary: "ROME as it was rebuilt: the new value is the bare prompt's and an offset",
+    source: "Gupta et al. 2024, arXiv 2403.07175",
+    settings: SETTINGS,
+    defaults: || rebuilt().to_value(),
+    editor: |given| make("r-rome", rebuilt(), given),
+};

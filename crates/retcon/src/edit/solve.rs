@@ -1,0 +1,125 @@
+//! The closed forms: the smallest change to a weight that maps given keys to given values.
+//!
+//! All of them are `Δ = R S` with residuals `R` (wanted minus present values, a column each) and
+//!
+//! ```text
+//! S = (A + μ I)⁻¹ (M K)ᵀ,   A = Kᵀ M K
+//! ```
+//!
+//! of which only the rows of the new keys are needed, as the residuals of past ones are zero. `M` is a
+//! metric on keys: `C⁻¹` (ROME, EMMET, MEMIT), the projector onto a null space of `C` (AlphaEdit) or
+//! the identity (UltraEdit, MALMEN). Where there are more keys than a key is wide, the same is computed
+//! as `S = Kᵀ (μ M⁻¹ + K Kᵀ)⁻¹`. Everything is in `f64`; no inverse is formed.
+
+use faer::{Mat, MatRef};
+
+use crate::error::Result;
+use crate::linalg::{Factor, NullSpace};
+
+/// What makes a change small.
+#[derive(Debug)]
+pub enum Metric {
+    /// `tr(Δ Δᵀ)`.
+    Identity,
+    /// `tr(Δ C Δᵀ)`, with `C` and its factor.
+    Moment(Mat<f64>, Factor),
+    /// `tr(Δ Δᵀ)`, and nothing outside of a null space.
+    NullSpace(NullSpace),
+}
+
+/// A solution.
+#[derive(Debug)]
+pub struct Solved {
+    /// `S`, `[n, width]`: a change is residuals `[d, n]` times this.
+    pub right: Mat<f64>,
+    /// The condition number of what was solved with, about.
+    pub condition: f64,
+}
+
+/// Solves for the new keys `keys` `[width, n]`, beside `past` ones `[width, p]` at which nothing may
+/// change. With `through`, the values are to come out at those keys instead of `keys`, for one edit
+/// (the published code of ROME: its bare prompt's key).
+///
+/// # Errors
+/// [`crate::Error::Singular`], [`crate::Error::NotFinite`].
+pub fn solve(
+    metric: &Metric,
+    mu: f64,
+    keys: MatRef<'_, f64>,
+    past: MatRef<'_, f64>,
+    through: Option<MatRef<'_, f64>>,
+) -> Result<Solved> {
+    let (width, n, p) = (keys.nrows(), keys.ncols(), past.ncols());
+    let all =
+        Mat::from_fn(width, p + n, |i, j| if j < p { past[(i, j)] } else { keys[(i, j - p)] });
+    // The published asymmetry only exists for one key and a hard constraint.
+    if let Some(through) = through {
+        let scaled = metric.times(all.as_ref());
+        let a = (through.transpose() * scaled.get(.., p..))[(0, 0)];
+        let right = scaled.transpose() / a;
+        return Ok(Solved { right: right.get(p.., ..).to_owned(), condition: 1.0 });
+    }
+    if p + n < metric.n_directions(width) || mu == 0.0 {
+        dual(metric, mu, all.as_ref(), n)
+    } else {
+        primal(metric, mu, all.as_ref(), n)
+    }
+}
+
+/// By the keys' Gram matrix.
+fn dual(metric: &Metric, mu: f64, all: MatRef<'_, f64>, n: usize) -> Result<Solved> {
+    let total = all.ncols();
+    let scaled = metric.times(all);
+    let mut gram = all.transpose() * &scaled;
+    // Symmetric but for rounding.
+    gram = Mat::from_fn(total, total, |i, j| 0.5 * (gram[(i, j)] + gram[(j, i)]));
+    (0..total).for_each(|i| gram[(i, i)] += mu);
+    let factor = Factor::new(&gram, "the Gram matrix of the keys")?;
+    let chosen = Mat::from_fn(total, n, |i, j| if i == total - n + j { 1.0 } else { 0.0 });
+    let right = factor.solve(chosen.as_ref()).transpose() * scaled.transpose();
+    Ok(Solved { right, condition: factor.condition() })
+}
+
+/// In the space of keys.
+fn primal(metric: &Metric, mu: f64, all: MatRef<'_, f64>, n: usize) -> Result<Solved> {
+    let inside = metric.coordinates(all);
+    let mut sum = &inside * inside.transpose();
+    let q = sum.nrows();
+    match metric {
+        Metric::Moment(moment, _) => sum += faer::Scale(mu) * moment,
+        Metric::Identity | Metric::NullSpace(_) => (0..q).for_each(|i| sum[(i, i)] += mu),
+    }
+    let factor = Factor::new(&sum, "the sum of the keys' outer products")?;
+    let solved = factor.solve(inside.get(.., inside.ncols() - n..));
+    let right = match metric {
+        Metric::NullSpace(space) => (&space.basis * solved).transpose().to_owned(),
+        _ => solved.transpose().to_owned(),
+    };
+    Ok(Solved { right, condition: factor.condition() })
+}
+
+impl Metric {
+    /// `M keys`.
+    fn times(&self, keys: MatRef<'_, f64>) -> Mat<f64> {
+        match self {
+            Self::Identity => keys.to_owned(),
+            Self::Moment(_, factor) => factor.solve(keys),
+            Self::NullSpace(space) => &space.basis * (space.basis.transpose() * keys),
+        }
+    }
+
+    /// The keys in coordinates of the directions that may change.
+    fn coordinates(&self, keys: MatRef<'_, f64>) -> Mat<f64> {
+        match self {
+            Self::NullSpace(space) => space.basis.transpose() * keys,
+            Self::Identity | Self::Moment(..) => keys.to_owned(),
+        }
+    }
+
+    fn n_directions(&self, width: usize) -> usize {
+        match self {
+            Self::NullSpace(space) => space.basis.ncols(),
+            Self::Identity | Self::Moment(..) => width,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The value that makes a model say the new object: an offset at one site of one block, searched for
+//! every subject at once.
+//!
+//! ```text
+//! J(δ) = mean over situations of -log p(object)  +  kl · KL(p_δ ‖ p_0)  +  decay · ‖δ‖ / ‖x0‖²
+//! ```
+//!
+//! (Meng et al. 2022, equation 4, and the terms of their code.) `p_δ` and `p_0` are the distributions of
+//! the token after the subject in `{subject} is a`; `x0` is what the site has for the bare prompt. Adam
+//! makes `J` small, `‖δ‖` stays within `clamp · ‖x0‖`, and a subject that is done is left alone.
+//! What no step changes is run once: all blocks below, and in a causal model all positions before the
+//! subject's last token. Only rows that are read run in the last block.
+
+mod objective;
+mod prepared;
+
+use std::ops::Range;
+
+use candle_core::{DType, Tensor};
+use retcon_kernels::trained::{Ball, Trained};
+use retcon_model::generate::is_decoder;
+use retcon_model::{Model, Spot};
+
+use super::Ctx;
+use super::optim::{Apart, Outcome, Unknown, minimize_each};
+use super::subject::{Situation, Subject};
+use crate::error::Result;
+use objective::Objective;
+use prepared::Prepared;
+
+/// How values are searched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Search {
+    /// The block.
+    pub block: usize,
+    /// The sites that get an offset; what is written is the first one's.
+    pub spots: Vec<Spot>,
+    /// Times that the objective is computed, at most; there is a step between two.
+    pub steps: usize,
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// The weight of the divergence.
+    pub kl: f64,
+    /// The weight of the offset's norm.
+    pub decay: f64,
+    /// How long an offset may be, in norms of what the site has.
+    pub clamp: f64,
+    /// When a subject is done.
+    pub stop: Stop,
+}
+
+/// When a subject is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stop {
+    /// Where the objective is below this.
+    pub loss: f64,
+    /// Or every token of the object has led in all situations this often (ENCORE).
+    pub leads: Option<usize>,
+    /// But not while the divergence is above this (PMET).
+    pub kl: f64,
+    /// What the likelihood counts while every token leads (PMET).
+    pub weight_when_leading: f64,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Found {
+    /// The offset of each subject at the first site, a row each: `[n, d_model]`.
+    pub offsets: Tensor,
+    /// What the site has for the bare prompts, unedited: `[n, d_model]`.
+    pub before: Tensor,
+    /// How each search ended.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Searches a value for each of `subjects`.
+///
+/// # Errors
+/// [`Error::Diverged`], [`Error::Canceled`], and what the model reports.
+pub fn search(
+    ctx: &Ctx<'_>,
+    model: &Model,
+    subjects: &[Subject],
+    search: &Search,
+) -> Result<Found> {
+    let (mut offsets, mut before, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    for group in groups(model, subjects) {
+        let prepared = Prepared::new(model, &subjects[group.clone()], search)?;
+        let mut unknowns = prepared.unknowns(search)?;
+        let apart = Apart {
+            stage: "searching values",
+            n_looks: search.steps,
+            before: group.start,
+            of: subjects.len(),
+        };
+        let mut objective = Objective::new(&prepared, search);
+        let evaluate = |parts: &[usize], offsets: &_| objective.at(parts, offsets);
+        outcomes.extend(minimize_each(ctx, &apart, &mut unknowns, evaluate)?);
+        for of_subject in &unknowns {
+            offsets.push(of_subject[0].trained.change().clone());
+        }
+        before.push(prepared.before[0].clone());
+    }
+    let (offsets, before) = (Tensor::cat(&offsets, 0)?, Tensor::cat(&before, 0)?);
+    Ok(Found { offsets, before, outcomes })
+}
+
+/// Runs of subjects that are searched for at once: as many as keep what backward needs within a
+/// quarter of the weights, or 64 MiB.
+fn groups(model: &Model, subjects: &[Subject]) -> Vec<Range<usize>> {
+    let spec = model.spec();
+    let per_block = 8 * spec.d_model + 4 * spec.d_mlp + 4 * spec.n_heads * spec.d_head;
+    let per_row = size_of::<f32>() * spec.n_blocks * per_block;
+    let weights = spec.n_blocks * spec.d_model * (3 * spec.d_mlp + 4 * spec.d_model);
+    let most = (size_of::<f32>() * weights / 4).max(64 << 20) / per_row;
+    let n_rows = |subject: &Subject| -> usize {
+        let rows = subject.situations.iter().map(|s| s.query.ids.len() - first(model, s));
+        rows.sum::<usize>() + 1
+    };
+    let (mut groups, mut from, mut rows) = (Vec::new(), 0, 0);
+    for (i, subject) in subjects.iter().enumerate() {
+        let n = n_rows(subject);
+        if i > from && rows + n > most {
+            groups.push(from..i);
+            (from, rows) = (i, 0);
+        }
+        rows += n;
+    }
+    groups.push(from..subjects.len());
+    groups
+}
+
+/// The first position that the offset can reach.
+fn first(model: &Model, situation: &Situation) -> usize {
+    if is_decoder(model.spec()) { situation.lookup } else { 0 }
+}
+
+impl Prepared<'_> {
+    /// The offsets of each subject, one a site: zero, and inside of a ball.
+    fn unknowns(&self, search: &Search) -> Result<Vec<Vec<Unknown>>> {
+        let (n, width) = self.before[0].dims2()?;
+        let unknown = |norm: f64| -> Result<Unknown> {
+            let zero = Tensor::zeros((1, width), DType::F32, self.before[0].device())?;
+            let ball = Ball::L2(search.clamp * norm);
+            Ok(Unknown { trained: Trained::new(zero)?, learning_rate: search.learning_rate, ball })
+        };
+        let of_subject = |i| self.norms.iter().map(|norms| unknown(norms[i])).collect();
+        (0..n).map(of_subject).collect()
+    }
+}

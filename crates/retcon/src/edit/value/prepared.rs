@@ -1,0 +1,145 @@
+//! All of a search that no step changes.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use retcon_kernels::autograd::Var;
+use retcon_kernels::loss::log_softmax;
+use retcon_kernels::rows::gather_rows;
+use retcon_kernels::squares::sum_of_squares;
+use retcon_model::generate::is_decoder;
+use retcon_model::spec::NormOrder;
+use retcon_model::tap::Record;
+use retcon_model::{Batch, Hidden, Model, Site, Spot};
+
+use super::{Search, first};
+use crate::edit::subject::{Situation, Subject};
+use crate::error::Result;
+
+/// The situations of some subjects, run as far as nothing changes.
+pub(super) struct Prepared<'a> {
+    pub(super) model: &'a Model,
+    /// What enters the block `start`, from the first position that an offset can reach.
+    pub(super) hidden: Hidden,
+    pub(super) start: usize,
+    /// The sites where offsets are added; where there are none, they are added to `hidden`.
+    pub(super) sites: Vec<Site>,
+    /// The texts of each subject, its essence last.
+    pub(super) of_subject: Vec<Range<usize>>,
+    /// What matters of each text.
+    pub(super) texts: Vec<Text>,
+    /// What the essence of each subject said, `[n, n_vocab]`, log-probabilities; `None` where that
+    /// doesn't matter.
+    pub(super) said: Option<Tensor>,
+    /// What each site has for the bare prompts: `[n, d_model]`.
+    pub(super) before: Vec<Tensor>,
+    /// The norms of that, for each site and subject.
+    pub(super) norms: Vec<Vec<f64>>,
+}
+
+/// A text, by the rows that are run again.
+pub(super) struct Text {
+    /// The row of the subject's last token.
+    pub(super) lookup: u32,
+    /// The rows that are read.
+    pub(super) at: Vec<u32>,
+    /// The tokens that they should say.
+    pub(super) object: Vec<u32>,
+}
+
+impl<'a> Prepared<'a> {
+    pub(super) fn new(model: &'a Model, subjects: &[Subject], search: &Search) -> Result<Self> {
+        let (mut of_subject, mut all): (_, Vec<&Situation>) = (Vec::new(), Vec::new());
+        for subject in subjects {
+            let from = all.len();
+            all.extend(subject.situations.iter().chain([&subject.essence]));
+            of_subject.push(from..all.len());
+        }
+        let batch = Batch::new(all.iter().map(|situation| &situation.query.ids))?;
+        let block = search.block;
+        let entering = model.blocks(0..block, model.embed(&batch, &mut ())?, &mut ())?;
+        let sites: Vec<_> = search.spots.iter().map(|&spot| Site::Block(block, spot)).collect();
+        let mut seen = Record::only(sites.iter().copied());
+        let leaving = model.blocks(block..block + 1, entering.clone(), &mut seen)?;
+        let bare = bare_rows(&batch, &all, &of_subject);
+        let before = sites.iter().map(|site| means(&seen.seen[site], &bare));
+        let before = before.collect::<Result<Vec<_>>>()?;
+        let norms = before.iter().map(norms).collect::<Result<_>>()?;
+        let is_direct = is_direct(model, search);
+        let (hidden, start) = if is_direct { (leaving, block + 1) } else { (entering, block) };
+        let from: Vec<usize> = all.iter().map(|situation| first(model, situation)).collect();
+        let hidden = match is_decoder(model.spec()) {
+            true => model.from_positions(start..model.spec().n_blocks, &hidden, &from)?,
+            false => hidden,
+        };
+        let text = |(situation, from): (&&Situation, &usize)| Text {
+            lookup: (situation.lookup - from) as u32,
+            at: situation.query.at.iter().map(|at| at - *from as u32).collect(),
+            object: situation.query.object.clone(),
+        };
+        let texts = all.iter().zip(&from).map(text).collect();
+        let sites = if is_direct { Vec::new() } else { sites };
+        let said = None;
+        let mut prepared =
+            Self { model, hidden, start, sites, of_subject, texts, said, before, norms };
+        if search.kl > 0.0 {
+            prepared.said = Some(prepared.essences()?);
+        }
+        Ok(prepared)
+    }
+
+    /// What the essences of all subjects say, as log-probabilities.
+    fn essences(&self) -> Result<Tensor> {
+        let texts: Vec<usize> = self.of_subject.iter().map(|texts| texts.end - 1).collect();
+        let hidden = self.hidden.sequences(&texts)?;
+        let starts = starts(&hidden);
+        let at = texts.iter().zip(starts).map(|(&text, start)| start + self.texts[text].at[0]);
+        let at: Vec<u32> = at.collect();
+        let x = self.model.finish(self.start, hidden, &at, &mut ())?;
+        Ok(log_softmax(&self.model.logits(&x)?)?)
+    }
+}
+
+/// Whether an offset to the site is an offset to the block's output, and nothing else: so it is for
+/// the MLP's output where nothing stands between that and the residual stream.
+fn is_direct(model: &Model, search: &Search) -> bool {
+    let is_pre = model.spec().norm_order == NormOrder::Pre;
+    match search.spots.as_slice() {
+        [Spot::Out] => true,
+        [Spot::MlpOut] => is_pre,
+        _ => false,
+    }
+}
+
+/// The first row of each sequence.
+pub(super) fn starts(hidden: &Hidden) -> Vec<u32> {
+    let mut end = 0;
+    let start = |n: usize| {
+        end += n as u32;
+        end - n as u32
+    };
+    hidden.lengths().into_iter().map(start).collect()
+}
+
+/// The row of the subject's last token in the bare prompts of each subject.
+fn bare_rows(batch: &Batch, all: &[&Situation], of_subject: &[Range<usize>]) -> Vec<Vec<u32>> {
+    let starts = batch.starts();
+    let bare = |texts: &Range<usize>| {
+        let texts = texts.start..texts.end - 1;
+        texts.filter(|&i| all[i].bare).map(|i| (starts[i] + all[i].lookup) as u32).collect()
+    };
+    of_subject.iter().map(bare).collect()
+}
+
+/// The mean of the rows `at` of `x`, for each of them: `[at, width]`.
+fn means(x: &Tensor, at: &[Vec<u32>]) -> Result<Tensor> {
+    let x = Var::constant(x.clone());
+    let mean = |rows: &Vec<u32>| Ok(gather_rows(&x, rows)?.value().mean_keepdim(0)?);
+    Ok(Tensor::cat(&at.iter().map(mean).collect::<Result<Vec<_>>>()?, 0)?)
+}
+
+/// The norm of each row.
+fn norms(x: &Tensor) -> Result<Vec<f64>> {
+    let norm = |i| Ok(sum_of_squares(&x.narrow(0, i, 1)?)?.sqrt());
+    (0..x.dim(0)?).map(norm).collect()
+}

@@ -1,0 +1,167 @@
+//! Dense solves in `f64` on the host; it knows no model, and forms no inverse.
+
+use candle_core::{DType, Device, Tensor};
+use faer::linalg::solvers::{Llt, Solve};
+use faer::{Mat, MatRef, Side};
+use retcon_kernels::moment::Moment;
+
+use crate::error::{Error, Result};
+
+/// A symmetric positive definite matrix, factored as `G Gᵀ` (Cholesky).
+#[derive(Debug)]
+pub struct Factor {
+    factor: Llt<f64>,
+    /// What was added to the diagonal, in units of its mean; 0 where nothing had to be.
+    pub ridge: f64,
+}
+
+impl Factor {
+    /// Factors `matrix`, which is called `what`. Where it isn't positive definite to working
+    /// precision, as much is added to its diagonal as that takes, and no more than a thousandth of
+    /// the diagonal's mean.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`], or [`Error::Singular`] where that was not enough.
+    pub fn new(matrix: &Mat<f64>, what: &str) -> Result<Self> {
+        /// From what rounding may hide to what would change the solution.
+        const RIDGES: [f64; 6] = [0.0, 1e-9, 1e-7, 1e-6, 1e-5, 1e-3];
+        check_finite(matrix.as_ref(), what)?;
+        let n = matrix.nrows();
+        let mean = (0..n).map(|i| matrix[(i, i)]).sum::<f64>() / n.max(1) as f64;
+        for ridge in RIDGES {
+            let mut ridged = matrix.clone();
+            (0..n).for_each(|i| ridged[(i, i)] += ridge * mean);
+            let Ok(factor) = ridged.llt(Side::Lower) else { continue };
+            let made = Self { factor, ridge };
+            /// Beyond it a solution has no digit left that means something.
+            const WORST: f64 = 1e13;
+            if made.condition() < WORST {
+                if ridge > 0.0 {
+                    tracing::warn!("{what} is singular: {ridge:e} of its mean diagonal is added");
+                }
+                return Ok(made);
+            }
+        }
+        Err(Error::Singular { what: what.to_owned() })
+    }
+
+    /// `x` with `matrix x = rhs`.
+    pub fn solve(&self, rhs: MatRef<'_, f64>) -> Mat<f64> {
+        self.factor.solve(rhs)
+    }
+
+    /// A lower bound of the condition number, near it in practice: the squared ratio of the largest
+    /// and the smallest diagonal entry of the factor.
+    pub fn condition(&self) -> f64 {
+        let factor = self.factor.L();
+        let diagonal = (0..factor.nrows()).map(|i| factor[(i, i)].abs());
+        let (least, most) =
+            diagonal.fold((f64::INFINITY, 0f64), |(least, most), d| (least.min(d), most.max(d)));
+        (most / least).powi(2)
+    }
+}
+
+/// The directions in which a second moment has little.
+#[derive(Debug)]
+pub struct NullSpace {
+    /// An orthonormal basis, a column each, `[n, q]`.
+    pub basis: Mat<f64>,
+}
+
+impl NullSpace {
+    /// The eigenvectors of `matrix` whose eigenvalue is below `threshold`.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`], or [`Error::Singular`] where there are none or no eigenvalues can be
+    /// computed.
+    pub fn new(matrix: &Mat<f64>, threshold: f64, what: &str) -> Result<Self> {
+        check_finite(matrix.as_ref(), what)?;
+        let failed = || Error::Singular { what: what.to_owned() };
+        let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| failed())?;
+        let values = eigen.S().column_vector();
+        // Ascending.
+        let q = (0..values.nrows()).filter(|&i| values[i] < threshold).count();
+        if q == 0 {
+            return Err(Error::NoNullSpace { what: what.to_owned(), threshold, least: values[0] });
+        }
+        Ok(Self { basis: eigen.U().get(.., ..q).to_owned() })
+    }
+}
+
+/// The mean of a second moment, `[width, width]`.
+pub fn mean(moment: &Moment) -> Mat<f64> {
+    let n = moment.n_rows().max(1) as f64;
+    Mat::from_fn(moment.width(), moment.width(), |i, j| moment.at(i, j) / n)
+}
+
+/// `tensor` `[n, k]` as a matrix.
+///
+/// # Errors
+/// Where the device fails.
+pub fn to_mat(tensor: &Tensor) -> Result<Mat<f64>> {
+    let (n, k) = tensor.dims2()?;
+    let numbers = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?;
+    let numbers = numbers.to_vec1::<f64>()?;
+    Ok(Mat::from_fn(n, k, |i, j| numbers[i * k + j]))
+}
+
+/// `matrix` in `f32` on `device`.
+///
+/// # Errors
+/// Where the device fails.
+pub fn to_tensor(matrix: MatRef<'_, f64>, device: &Device) -> Result<Tensor> {
+    let (n, k) = (matrix.nrows(), matrix.ncols());
+    let numbers: Vec<f32> = (0..n * k).map(|i| matrix[(i / k, i % k)] as f32).collect();
+    Ok(Tensor::from_vec(numbers, (n, k), device)?)
+}
+
+/// Makes sure that every number is one.
+///
+/// # Errors
+/// [`Error::NotFinite`].
+pub fn check_finite(matrix: MatRef<'_, f64>, what: &str) -> Result<()> {
+    if matrix.is_all_finite() {
+        return Ok(());
+    }
+    Err(Error::NotFinite { what: what.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(rows: &[[f32; 3]]) -> Mat<f64> {
+        let mut moment = Moment::new(3);
+        let rows = Tensor::from_slice(rows.as_flattened(), (rows.len(), 3), &Device::Cpu).unwrap();
+        moment.add(&rows).unwrap();
+        mean(&moment)
+    }
+
+    #[test]
+    fn a_solution_is_one() {
+        let matrix = moment(&[[1.0, 2.0, 0.5], [0.0, 1.0, -1.0], [3.0, 0.0, 1.0], [1.0, 1.0, 1.0]]);
+        let factor = Factor::new(&matrix, "it").unwrap();
+        let rhs = Mat::from_fn(3, 2, |i, j| (i + 3 * j) as f64);
+        let error = (&matrix * factor.solve(rhs.as_ref()) - &rhs).norm_max();
+        assert!(error < 1e-12 && factor.ridge == 0.0, "{error}");
+    }
+
+    #[test]
+    fn a_singular_matrix_gets_a_ridge_and_says_so() {
+        let factor = Factor::new(&moment(&[[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]]), "it").unwrap();
+        assert!(factor.ridge > 0.0 && factor.ridge <= 1e-7, "{}", factor.ridge);
+        let error = Factor::new(&Mat::zeros(3, 3), "the moment of block 2").unwrap_err();
+        assert!(error.to_string().contains("the moment of block 2"), "{error}");
+        let broken = Mat::from_fn(2, 2, |_, _| f64::NAN);
+        assert!(matches!(Factor::new(&broken, "it"), Err(Error::NotFinite { .. })));
+    }
+
+    #[test]
+    fn a_null_space_is_where_nothing_is() {
+        let matrix = moment(&[[1.0, 2.0, 0.0], [0.0, 1.0, 0.0]]);
+        let NullSpace { basis } = NullSpace::new(&matrix, 1e-6, "it").unwrap();
+        assert_eq!(basis.ncols(), 1);
+        assert!((&matrix * &basis).norm_max() < 1e-12 && basis[(2, 0)].abs() > 1.0 - 1e-12);
+        assert!(NullSpace::new(&matrix, -1.0, "it").is_err());
+    }
+}

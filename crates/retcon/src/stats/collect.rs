@@ -1,0 +1,291 @@
+//! One pass over a text: the keys of all wanted blocks, into a moment each.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use retcon_kernels::autograd::Var;
+use retcon_kernels::moment::Moment;
+use retcon_kernels::rows::gather_rows;
+use retcon_model::random::Random;
+use retcon_model::tap::Tap;
+use retcon_model::{Batch, Model, Site, Spot};
+
+use super::convergence::{Held, surprise};
+use super::windows::windows;
+use super::{About, Statistics, file, fingerprint};
+use crate::data::Corpus;
+use crate::edit::{Ctx, Progress};
+use crate::error::{Error, Result};
+use crate::linalg::to_mat;
+
+/// How statistics are computed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Tokens in a sequence at most.
+    pub window: usize,
+    /// Tokens at most; `None` where the text is the limit.
+    pub most_tokens: Option<u64>,
+    /// How much more surprising new keys may be than old ones, on average over each block, where the
+    /// moment counts as converged and the pass stops; 0 never stops.
+    pub tolerance: f64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { window: 256, most_tokens: None, tolerance: 0.1 }
+    }
+}
+
+/// Bytes that the moments of `n_blocks` blocks take in memory, and in their file.
+pub fn n_bytes(model: &Model, n_blocks: usize) -> u64 {
+    let width = model.spec().d_mlp as u64;
+    n_blocks as u64 * width * (width + 1) / 2 * size_of::<f64>() as u64
+}
+
+/// What people call the moment of a block.
+pub(super) fn name(block: usize) -> String {
+    format!("the second moment of the keys of block {block}")
+}
+
+/// Sequences, shuffled, that no moment sees and whose keys tell how far it has come.
+const HELD: usize = 4;
+
+/// How often a pass that can be resumed writes down how far it is.
+const EVERY: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Computes the second moments of the keys of `blocks` of `model` (without its deltas) over `corpus`,
+/// whose texts are visited in an order that depends on nothing but their number.
+///
+/// Where `resume` names a file, the pass writes there how far it is, now and then, and goes on from
+/// there when it is called again for the same: the result is the same to the bit.
+///
+/// # Errors
+/// [`Error::NoBlock`]; [`Error::TooFewTokens`] where the text is shorter than a key is wide;
+/// [`Error::NotFinite`]; [`Error::Canceled`]; what the model reports.
+pub fn collect(
+    ctx: &Ctx<'_>,
+    model: &Model,
+    corpus: &Corpus,
+    blocks: &[usize],
+    plan: &Plan,
+    resume: Option<&Path>,
+) -> Result<Statistics> {
+    let mut blocks = blocks.to_vec();
+    blocks.sort_unstable();
+    blocks.dedup();
+    let &[.., last] = blocks.as_slice() else {
+        return Err(Error::NoBlock { block: 0, n_blocks: 0 });
+    };
+    let n_blocks = model.spec().n_blocks;
+    if last >= n_blocks {
+        return Err(Error::NoBlock { block: last, n_blocks });
+    }
+    let model = &model.base().decoded(0..last + 1)?;
+    let mut texts = corpus.texts.clone();
+    Random::new(0).shuffle(&mut texts);
+    let mut sequences = windows(model, &texts, plan.window)?;
+    let width = model.spec().d_mlp;
+    let held = sequences.split_off(sequences.len() - HELD.min(sequences.len() / 8));
+    let n_found: usize = sequences.iter().map(Vec::len).sum();
+    if n_found < width {
+        let (found, needed) = (n_found as u64, 2 * width as u64);
+        return Err(Error::TooFewTokens { found, needed, width });
+    }
+    let mut pass = Pass { model, last, at_once: at_once(model, n_found / 8), plan };
+    let about = About {
+        model: fingerprint(model, last + 1)?,
+        n_blocks: last + 1,
+        corpus: corpus.name.clone(),
+        corpus_fingerprint: corpus.fingerprint(),
+        window: plan.window,
+        n_tokens: 0,
+        n_begins: 0,
+        n_windows: 0,
+        surprise: BTreeMap::new(),
+        converged: false,
+    };
+    let moments = blocks.iter().map(|&block| (block, Moment::new(width))).collect();
+    let fresh = Statistics { about, moments, begins: BTreeMap::new() };
+    let start = match resume {
+        Some(path) if path.is_file() => file::read(path)?.going_on(fresh),
+        _ => fresh,
+    };
+    let held = pass.keys_of(&held, &blocks)?;
+    let done = pass.run(ctx, &sequences, &held, start, resume)?;
+    for (&block, moment) in &done.moments {
+        if !moment.triangle().iter().all(|x| x.is_finite()) {
+            return Err(Error::NotFinite { what: name(block) });
+        }
+    }
+    Ok(done)
+}
+
+/// Tokens that run at once: what a key and what makes it take for each fits into some tens of
+/// megabytes; and no more than `most`, so that there is something to report.
+fn at_once(model: &Model, most: usize) -> usize {
+    const BYTES: usize = 64 << 20;
+    let per_token = 4 * (3 * model.spec().d_mlp + 8 * model.spec().d_model);
+    (BYTES / per_token).clamp(256, 4096).min(most.max(256))
+}
+
+impl Statistics {
+    /// These, if they are of the same as `fresh`; otherwise that.
+    fn going_on(self, fresh: Self) -> Self {
+        let of = |about: &About| {
+            let About { model, corpus_fingerprint, window, .. } = about.clone();
+            (model, corpus_fingerprint, window)
+        };
+        let same =
+            of(&self.about) == of(&fresh.about) && self.moments.keys().eq(fresh.moments.keys());
+        if same { self } else { fresh }
+    }
+}
+
+/// What stays the same during a pass.
+struct Pass<'a> {
+    model: &'a Model,
+    last: usize,
+    at_once: usize,
+    plan: &'a Plan,
+}
+
+impl Pass<'_> {
+    fn run(
+        &mut self,
+        ctx: &Ctx<'_>,
+        sequences: &[Vec<u32>],
+        held: &Held,
+        mut so_far: Statistics,
+        save: Option<&Path>,
+    ) -> Result<Statistics> {
+        let width = self.model.spec().d_mlp as u64;
+        let total: usize = sequences.iter().map(Vec::len).sum();
+        let most = self.plan.most_tokens.unwrap_or(u64::MAX).min(total as u64);
+        let mut saved = std::time::Instant::now();
+        // Twice as many tokens from look to look: all of them together cost as much as the last.
+        let mut look_at = 4 * width;
+        while look_at <= so_far.about.n_tokens {
+            look_at *= 2;
+        }
+        while so_far.about.n_windows < sequences.len() && so_far.about.n_tokens < most {
+            let done = so_far.about.n_tokens as usize;
+            let stage = "second moments of keys";
+            let total = most as usize;
+            ctx.report(&Progress { stage, done, total, loss: None, said: None })?;
+            let n = self.next(&sequences[so_far.about.n_windows..]);
+            let from = so_far.about.n_windows;
+            self.add(&sequences[from..from + n], &mut so_far)?;
+            if so_far.about.n_tokens >= look_at {
+                look_at *= 2;
+                if self.look(&mut so_far, held)? {
+                    break;
+                }
+            }
+            if let Some(path) = save.filter(|_| saved.elapsed() > EVERY) {
+                file::write(&so_far, path)?;
+                saved = std::time::Instant::now();
+            }
+        }
+        if !so_far.about.converged {
+            self.look(&mut so_far, held)?;
+        }
+        Ok(so_far)
+    }
+
+    /// How many of `sequences` run at once.
+    fn next(&self, sequences: &[Vec<u32>]) -> usize {
+        let mut tokens = 0;
+        let fits = |sequence: &&Vec<u32>| {
+            tokens += sequence.len();
+            tokens <= self.at_once
+        };
+        sequences.iter().take_while(fits).count().max(1)
+    }
+
+    /// Looks how far the moments have come; whether that is far enough.
+    fn look(&self, so_far: &mut Statistics, held: &Held) -> Result<bool> {
+        let about = &mut so_far.about;
+        about.surprise = surprise(&so_far.moments, held)?;
+        let within = |surprise: &f64| *surprise <= 1.0 + self.plan.tolerance;
+        about.converged = !about.surprise.is_empty() && about.surprise.values().all(within);
+        tracing::info!("{} tokens: surprise {:?}", about.n_tokens, about.surprise);
+        Ok(about.converged && self.plan.tolerance > 0.0)
+    }
+
+    /// Runs `sequences` and adds their keys.
+    fn add(&self, sequences: &[Vec<u32>], so_far: &mut Statistics) -> Result<()> {
+        let batch = Batch::new(sequences)?;
+        let begins = self.begins(&batch);
+        let rows: Vec<u32> =
+            (0..batch.tokens().len() as u32).filter(|row| !begins.contains(row)).collect();
+        let mut keys = Keys { rows: &rows, begins: begins.first(), into: so_far };
+        self.pass(&batch, &mut keys)?;
+        so_far.about.n_tokens += rows.len() as u64;
+        so_far.about.n_begins += begins.len() as u64;
+        so_far.about.n_windows += sequences.len();
+        Ok(())
+    }
+
+    /// The rows of `batch` that begin a sequence with the same token, seeing nothing else.
+    fn begins(&self, batch: &Batch) -> Vec<u32> {
+        let tokenizer = self.model.tokenizer();
+        let causal = retcon_model::generate::is_decoder(self.model.spec());
+        match causal && tokenizer.adds_bos() {
+            true => batch.starts().iter().map(|&start| start as u32).collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Runs `batch` as far as it has to, with `tap` at every site.
+    fn pass(&self, batch: &Batch, tap: &mut dyn Tap) -> Result<()> {
+        let rows: Vec<u32> = (0..batch.tokens().len() as u32).collect();
+        let h = self.model.embed(batch, &mut ())?;
+        self.model.key(0, self.last, h, &rows, tap)?;
+        Ok(())
+    }
+
+    /// The keys of `blocks` in `sequences`, in columns.
+    fn keys_of(&self, sequences: &[Vec<u32>], blocks: &[usize]) -> Result<Held> {
+        let mut held = Held::new();
+        if sequences.is_empty() {
+            return Ok(held);
+        }
+        let batch = Batch::new(sequences)?;
+        let begins = self.begins(&batch);
+        let rows = (0..batch.tokens().len() as u32).filter(|row| !begins.contains(row));
+        let rows = Tensor::from_iter(rows, &Device::Cpu)?;
+        let site = |&block: &usize| Site::Block(block, Spot::MlpKey);
+        let mut seen = retcon_model::tap::Record::only(blocks.iter().map(site));
+        self.pass(&batch, &mut seen)?;
+        for &block in blocks {
+            let keys = seen.seen[&site(&block)].to_device(&Device::Cpu)?;
+            let keys = keys.to_dtype(DType::F32)?.index_select(&rows, 0)?;
+            held.insert(block, to_mat(&keys)?.transpose().to_owned());
+        }
+        Ok(held)
+    }
+}
+
+/// Adds the keys that pass to moments.
+struct Keys<'a> {
+    /// The rows that count.
+    rows: &'a [u32],
+    /// One of those that begin a sequence.
+    begins: Option<&'a u32>,
+    into: &'a mut Statistics,
+}
+
+impl Tap for Keys<'_> {
+    fn at(&mut self, site: Site, x: Var) -> retcon_model::Result<Var> {
+        let Site::Block(block, Spot::MlpKey) = site else { return Ok(x) };
+        if let Some(moment) = self.into.moments.get_mut(&block) {
+            moment.add(gather_rows(&x, self.rows)?.value())?;
+            if let Some(&row) = self.begins {
+                let key = gather_rows(&x, &[row])?.into_value().flatten_all()?;
+                self.into.begins.insert(block, key.to_vec1::<f32>()?);
+            }
+        }
+        Ok(x)
+    }
+}

@@ -1,0 +1,82 @@
+//! Statistics that are kept in a folder from one use to the next.
+
+use std::path::PathBuf;
+
+use retcon_model::Model;
+use sha2::{Digest, Sha256};
+
+use super::{Plan, Source, Statistics, collect, file, fingerprint};
+use crate::data::Corpus;
+use crate::edit::Ctx;
+use crate::error::Result;
+
+/// Keeps statistics in a folder: a file for each model and text.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The folder, which is made where it isn't there.
+    pub folder: PathBuf,
+    /// The text.
+    pub corpus: Corpus,
+    /// How they are computed where they are not there yet.
+    pub plan: Plan,
+}
+
+impl Kept {
+    /// Where the statistics of `model` are.
+    ///
+    /// # Errors
+    /// Where the model's files can't be read.
+    pub fn path(&self, model: &Model) -> Result<PathBuf> {
+        // The first block tells models apart, and a deeper one than before is no other model.
+        let mut hash = Sha256::new();
+        hash.update(fingerprint(model, 1)?);
+        hash.update(self.corpus.fingerprint());
+        hash.update((self.plan.window as u64).to_le_bytes());
+        let name: String =
+            hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Ok(self.folder.join(format!("{name}.safetensors")))
+    }
+
+    /// Those that are there already, of `blocks` at least.
+    ///
+    /// # Errors
+    /// Where the file is broken.
+    pub fn find(&self, model: &Model, blocks: &[usize]) -> Result<Option<Statistics>> {
+        let path = self.path(model)?;
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let found = file::read(&path)?;
+        let has_all = blocks.iter().all(|block| found.moments.contains_key(block));
+        Ok(if has_all && found.is_of(model)? { Some(found) } else { None })
+    }
+}
+
+impl Source for Kept {
+    fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Statistics> {
+        if let Some(found) = self.find(model, blocks)? {
+            return Ok(found);
+        }
+        let path = self.path(model)?;
+        std::fs::create_dir_all(&self.folder).map_err(|error| crate::Error::BadFolder {
+            path: self.folder.clone(),
+            what: error.to_string(),
+        })?;
+        // What is there of other blocks is computed again with these, in one pass.
+        let mut all = blocks.to_vec();
+        if path.is_file() {
+            let found = file::read(&path)?;
+            if found.is_of(model)? {
+                all.extend(found.moments.keys());
+            }
+        }
+        let partial = path.with_extension("partial");
+        let made = collect(ctx, model, &self.corpus, &all, &self.plan, Some(&partial))?;
+        file::write(&made, &path)?;
+        if partial.is_file() {
+            // What it says is in the whole file now; if it stays, it is found out of date.
+            let _ = std::fs::remove_file(&partial);
+        }
+        Ok(made)
+    }
+}

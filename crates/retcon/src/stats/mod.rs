@@ -1,0 +1,183 @@
+//! Statistics of a model over a text: the second moments of its MLPs' keys, block by block.
+//!
+//! `C = (1/T) Σ_t k_t k_tᵀ` over the keys `k_t` of `T` tokens (Meng et al. 2022, arXiv 2202.05262,
+//! equation 2). Editors that solve in closed form ask a [`Source`] for them; [`collect`] computes
+//! them, and a file keeps them. They are of the model without its deltas.
+
+mod collect;
+mod convergence;
+mod file;
+mod kept;
+mod windows;
+
+use std::collections::BTreeMap;
+
+use retcon_kernels::moment::Moment;
+use retcon_model::Model;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use collect::{Plan, collect, n_bytes};
+pub use file::{read, write};
+pub use kept::Kept;
+
+use crate::data::Corpus;
+use crate::edit::Ctx;
+use crate::error::{Error, Result};
+
+/// Second moments of keys, and what they are of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// What they were computed from.
+    pub about: About,
+    /// The moment of each block's keys, without those of the token that begins every sequence.
+    pub moments: BTreeMap<usize, Moment>,
+    /// For each block, the key of the token that begins every sequence, where the model has one:
+    /// the same every time, as it sees nothing else.
+    pub begins: BTreeMap<usize, Vec<f32>>,
+}
+
+/// What statistics were computed from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// The model, to its last block that was needed (see [`fingerprint`]).
+    pub model: String,
+    /// How many blocks that fingerprint covers.
+    pub n_blocks: usize,
+    /// The text, by name.
+    pub corpus: String,
+    /// The text, by content.
+    pub corpus_fingerprint: String,
+    /// Tokens in a sequence at most, beside what begins it.
+    pub window: usize,
+    /// Tokens that were counted, beside those that begin a sequence.
+    pub n_tokens: u64,
+    /// Sequences that began with the same token.
+    pub n_begins: u64,
+    /// Sequences that were run, from the first of the text's on.
+    pub n_windows: usize,
+    /// How surprising new keys were in the end, block by block; 1 is not at all (see
+    /// [`Plan::tolerance`]).
+    pub surprise: BTreeMap<usize, f64>,
+    /// Whether that was within the tolerance.
+    pub converged: bool,
+}
+
+impl Statistics {
+    /// Whether they are of `model`, as far as they go.
+    ///
+    /// # Errors
+    /// Where the model's files can't be read.
+    pub fn is_of(&self, model: &Model) -> Result<bool> {
+        let n_blocks = self.about.n_blocks;
+        Ok(n_blocks <= model.spec().n_blocks && fingerprint(model, n_blocks)? == self.about.model)
+    }
+
+    /// The second moment of the keys of `block` as editors want it: of all tokens, with what begins
+    /// a sequence counted as often as it was there.
+    ///
+    /// # Errors
+    /// [`Error::NoStatistics`] where the block has none; [`Error::TooFewTokens`] where a moment of so
+    /// few tokens says nothing about most directions.
+    pub fn moment(&self, block: usize) -> Result<Moment> {
+        let moment = self.moments.get(&block).ok_or(Error::NoStatistics { block })?;
+        let (found, width) = (moment.n_rows(), moment.width());
+        if found < width as u64 {
+            return Err(Error::TooFewTokens { found, needed: 2 * width as u64, width });
+        }
+        let mut moment = moment.clone();
+        // As often as it was there.
+        if let Some(key) = self.begins.get(&block) {
+            moment.add_repeated(key, self.about.n_begins)?;
+        }
+        Ok(moment)
+    }
+}
+
+/// Where editors get statistics.
+pub trait Source: Sync {
+    /// Those of the keys of `blocks` of `model`, at least.
+    ///
+    /// # Errors
+    /// Where there are none and none can be made.
+    fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Statistics>;
+}
+
+/// Computes them every time, over a text.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    /// The text.
+    pub corpus: Corpus,
+    /// How.
+    pub plan: Plan,
+}
+
+impl Fresh {
+    /// Over the text that comes with the library.
+    #[must_use]
+    pub fn own() -> Self {
+        Self { corpus: Corpus::own(), plan: Plan::default() }
+    }
+}
+
+impl Source for Fresh {
+    fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Statistics> {
+        collect(ctx, model, &self.corpus, blocks, &self.plan, None)
+    }
+}
+
+/// Statistics that are there already.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Where they were read, for messages.
+    pub path: std::path::PathBuf,
+    /// What they are.
+    pub statistics: Statistics,
+}
+
+impl Source for Given {
+    fn statistics(&self, _: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Statistics> {
+        let bad = |what: String| Error::BadStatistics { path: self.path.clone(), what };
+        if !self.statistics.is_of(model)? {
+            return Err(bad("they are of another model, or of another tokenizer".to_owned()));
+        }
+        match blocks.iter().find(|block| !self.statistics.moments.contains_key(block)) {
+            Some(block) => Err(bad(format!("they have no block {block}"))),
+            None => Ok(self.statistics.clone()),
+        }
+    }
+}
+
+/// Refuses: for work that needs no statistics.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing;
+
+impl Source for Nothing {
+    fn statistics(&self, _: &Ctx<'_>, _: &Model, blocks: &[usize]) -> Result<Statistics> {
+        Err(Error::NoStatistics { block: blocks.first().copied().unwrap_or_default() })
+    }
+}
+
+/// What tells `model`, up to its first `n_blocks` blocks, apart from any other whose keys there would
+/// differ: its weights as stored, its tokenizer, and what begins a sequence.
+///
+/// # Errors
+/// Where a file can't be read.
+pub fn fingerprint(model: &Model, n_blocks: usize) -> Result<String> {
+    let mut hash = Sha256::new();
+    let spec = model.spec();
+    let stored: Vec<usize> = (0..n_blocks).map(|block| spec.weights_of(block)).collect();
+    for (id, _) in model.weights().iter() {
+        let is_below = match id.block {
+            Some(block) => stored.contains(&block),
+            None => id.part.component() == retcon_model::Component::Embeddings,
+        };
+        if is_below {
+            hash.update(format!("{id} {} ", model.fingerprint(id)?));
+        }
+    }
+    hash.update(format!("{n_blocks} {:?} ", model.tokenizer().prefix()));
+    hash.update(model.tokenizer().fingerprint()?);
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
