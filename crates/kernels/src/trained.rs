@@ -178,6 +178,16 @@ impl Trained {
         Ok(())
     }
 
+    /// Begins the optimizer anew, at the weight as it is.
+    ///
+    /// # Errors
+    /// Where memory or the device fails.
+    pub fn restart(&mut self) -> Result<()> {
+        (self.mean, self.square) = (self.mean.zeros_like()?, self.square.zeros_like()?);
+        self.n_steps = 0;
+        Ok(())
+    }
+
     /// Its state by name, all of the weight's shape: what [`Trained::resume`] takes.
     pub fn state(&self) -> [(&'static str, &Tensor); 3] {
         [("change", &self.change), ("mean", &self.mean), ("square", &self.square)]

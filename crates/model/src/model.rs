@@ -172,6 +172,19 @@ impl Model {
         Ok(open)
     }
 
+    /// This model with a product of unknown factors beside some matrices of its blocks, `[d_out, rank]`
+    /// and `[rank, d_in]`, to differentiate by.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoWeight`].
+    pub fn with_unknown_factors(&self, factors: &BTreeMap<WeightId, (Var, Var)>) -> Result<Self> {
+        let mut open = self.clone();
+        for (&id, (left, right)) in factors {
+            open.weights.set_beside(id, left.clone(), right.clone())?;
+        }
+        Ok(open)
+    }
+
     /// This model with other numbers in the place of some weights, as after training. There is no
     /// way back from it, and no delta can be made for it: it is no longer what its checkpoint says.
     ///

@@ -32,6 +32,8 @@ pub struct Param {
     base: Weight,
     updates: Vec<Update>,
     unknown: Option<Var>,
+    /// Unknown factors of one more update, `[d_out, rank]` and `[rank, d_in]`.
+    beside: Option<(Var, Var)>,
     /// Base and updates in one, made when something needs them so.
     merged: OnceLock<Weight>,
 }
@@ -39,7 +41,7 @@ pub struct Param {
 impl Param {
     /// A frozen weight.
     pub fn new(base: Weight) -> Self {
-        Self { base, updates: Vec::new(), unknown: None, merged: OnceLock::new() }
+        Self { base, updates: Vec::new(), unknown: None, beside: None, merged: OnceLock::new() }
     }
 
     /// The weight without its updates.
@@ -151,6 +153,15 @@ impl Weights {
         Ok(())
     }
 
+    /// Lays the product `left right` of unknowns beside the weight `id`.
+    ///
+    /// # Errors
+    /// [`Error::NoWeight`].
+    pub(crate) fn set_beside(&mut self, id: WeightId, left: Var, right: Var) -> Result<()> {
+        self.get_mut(id)?.beside = Some((left, right));
+        Ok(())
+    }
+
     /// Holds the base of the weight `id` as `weight` from now on.
     pub(crate) fn set_base(&mut self, id: WeightId, weight: Weight) -> Result<()> {
         self.get_mut(id)?.base = weight;
@@ -170,6 +181,10 @@ impl Weights {
                 y
             }
         };
+        if let Some((left, right)) = &param.beside {
+            let inner = linear(x, Matrix::Trainable(right), None)?;
+            y = linear(&inner, Matrix::Trainable(left), Some(&y))?;
+        }
         if let Some(bias) = self.bias(id)? {
             y = add_bias(&y, &bias)?;
         }

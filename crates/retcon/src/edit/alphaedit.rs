@@ -7,9 +7,9 @@
 //! earlier edits are columns in the deltas, not a sum in the process.
 //! `anchor=auto` makes it NAS (arXiv 2602.02543).
 
-use super::Method;
 use super::closed_form::make;
 use super::recipe::{MetricName, Recipe, SETTINGS};
+use super::{Method, to_value};
 
 /// The numbers of the authors' repository for Llama 3.
 fn alphaedit() -> Recipe {
@@ -30,6 +30,6 @@ pub const METHOD: Method = Method {
     summary: "MEMIT inside of a null space of other text's keys, and of earlier edits'",
     source: "Fang et al. 2025, arXiv 2410.02355",
     settings: SETTINGS,
-    defaults: || alphaedit().to_value(),
+    defaults: || to_value(&alphaedit()),
     editor: |given| make("alphaedit", alphaedit(), given),
 };

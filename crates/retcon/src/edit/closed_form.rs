@@ -17,7 +17,7 @@ use super::solve::{Metric, solve};
 use super::subject::Subject;
 use super::value::{Found, search};
 use super::walk::Walk;
-use super::{Ctx, Editor, entry};
+use super::{Ctx, Editor, entry, to_value};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{Factor, NullSpace, check_finite, mean, to_mat, to_tensor};
@@ -231,7 +231,7 @@ impl ClosedForm {
         });
         let record = Record {
             method: self.name.to_owned(),
-            settings: written.recipe.to_value(),
+            settings: to_value(written.recipe),
             seed: ctx.seed,
             edits: facts.iter().map(entry).collect(),
             scores,

@@ -13,17 +13,21 @@
 
 use std::collections::BTreeMap;
 
+use candle_core::DType;
+use retcon_kernels::loss::Scored;
 use retcon_kernels::squares::{largest, sum_of_squares};
 use retcon_kernels::trained::{Ball, Trained};
+use retcon_model::generate::is_decoder;
 use retcon_model::{Delta, Model, Record, Update, WeightId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::compact::compact;
 use super::fixed::{Fixed, Start};
 use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, Method, entry, settings};
+use super::{Ctx, Editor, Method, entry, settings, to_value};
 use crate::data::{Fact, contexts};
 use crate::error::{Error, Result};
 
@@ -32,38 +36,54 @@ pub const METHOD: Method = Method {
     name: "ft",
     summary: "fine-tuning on the new facts alone, inside a ball around the old weights",
     source: "Zhu et al. 2020, arXiv 2012.00363: FTM with constraint",
-    settings: &[
-        (
-            "blocks",
-            "blocks that may change: auto (two thirds of the depth), all, or 3 or 4-7 or -1",
-        ),
-        (
-            "components",
-            "what of them: attention, mlp, mlp-up, mlp-down, norms, embeddings, head, all",
-        ),
-        ("constraint", "the ball around each old tensor: none, l2 or linf"),
-        ("radius", "its radius, in the unit; null: 0.03 (of l2 times the root of the size)"),
-        ("learning_rate", "Adam's step size, in the unit"),
-        ("unit", "rms: each tensor's root mean square; absolute: 1, as papers give them"),
-        ("steps", "passes over all facts, at most"),
-        (
-            "margin",
-            "how much more likely than any other token each token of an object has to be, in nats",
-        ),
-        ("batch", "facts per step"),
-        ("contexts", "neutral words before a prompt, with each of which it is trained too"),
-        (
-            "storage_error",
-            "relative error within which a change is stored as factors, where smaller",
-        ),
-    ],
-    defaults: || serde_json::to_value(Settings::default()).expect("settings have string keys"),
-    editor: |given| {
-        let settings: Settings = settings("ft", given)?;
-        settings.check()?;
-        Ok(Box::new(FineTuning(settings)))
-    },
+    settings: SETTINGS,
+    defaults: || to_value(&Settings::default()),
+    editor: |given| make("ft", &Settings::default(), given),
 };
+
+/// The editor `name` with `given` settings over its `defaults`.
+///
+/// # Errors
+/// [`Error::BadSettings`] or [`Error::BadSetting`].
+pub(super) fn make(
+    name: &'static str,
+    defaults: &Settings,
+    given: Map<String, Value>,
+) -> Result<Box<dyn Editor>> {
+    let settings = settings(name, defaults, given)?;
+    settings.check()?;
+    Ok(Box::new(FineTuning { name, settings }))
+}
+
+/// Each setting, and what it means.
+pub const SETTINGS: &[(&str, &str)] = &[
+    ("blocks", "blocks that may change: auto (two thirds of the depth), all, or 3 or 4-7 or -1"),
+    ("components", "what of them: attention, mlp, mlp-up, mlp-down, norms, embeddings, head, all"),
+    ("constraint", "the ball around each old tensor: none, l2 or linf"),
+    ("radius", "its radius, in the unit; null: 0.03 (of l2 times the root of the size)"),
+    ("learning_rate", "Adam's step size, in the unit"),
+    ("unit", "rms: each tensor's root mean square; absolute: 1, as papers give them"),
+    ("steps", "passes over all facts, at most"),
+    (
+        "margin",
+        "how much more likely than any other token each token of an object has to be, in nats",
+    ),
+    ("batch", "facts per step"),
+    ("contexts", "neutral words before a prompt, with each of which it is trained too"),
+    ("storage_error", "relative error within which a change is stored as factors, where smaller"),
+    (
+        "objective",
+        "sequence: each token after those before it; bag: all of them right after the prompt",
+    ),
+    ("eos", "whether the object is to be followed by the end of the text"),
+    ("order", "breadth: a step for every batch in turn; depth: one fact after another, to its end"),
+    (
+        "stop_loss",
+        "the mean loss at which facts are done; null: where all tokens lead by the margin",
+    ),
+    ("weight_decay", "the share of each weight, times the step size, that a step takes away"),
+    ("weight_decay_power", "what power of the number of facts that is multiplied with"),
+];
 
 /// What can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +111,38 @@ pub struct Settings {
     pub contexts: usize,
     /// Within which a change is stored as factors.
     pub storage_error: f64,
+    /// What is made likely.
+    pub objective: Objective,
+    /// Whether the object ends the text.
+    pub eos: bool,
+    /// In which order facts are trained.
+    pub order: Order,
+    /// The mean loss at which facts are done.
+    pub stop_loss: Option<f64>,
+    /// Adam's weight decay.
+    pub weight_decay: f64,
+    /// What power of the number of facts it is multiplied with.
+    pub weight_decay_power: f64,
+}
+
+/// What is made likely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// Each token of the object after those before it.
+    Sequence,
+    /// Each token of the object right after the prompt.
+    Bag,
+}
+
+/// In which order facts are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// A step for every batch in turn.
+    Breadth,
+    /// One fact after another.
+    Depth,
 }
 
 /// The shape of a ball around the old weights.
@@ -129,6 +181,12 @@ impl Default for Settings {
             batch: 32,
             contexts: 0,
             storage_error: 1e-3,
+            objective: Objective::Sequence,
+            eos: false,
+            order: Order::Breadth,
+            stop_loss: None,
+            weight_decay: 0.0,
+            weight_decay_power: 0.0,
         }
     }
 }
@@ -145,6 +203,11 @@ impl Settings {
         positive("learning_rate", self.learning_rate)?;
         positive("radius", self.radius.unwrap_or(1.0))?;
         positive("storage_error", self.storage_error)?;
+        positive("stop_loss", self.stop_loss.unwrap_or(1.0))?;
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            let (expected, found) = ("0 or more".to_owned(), self.weight_decay.to_string());
+            return Err(Error::BadSetting { key: "weight_decay", expected, found });
+        }
         if self.batch == 0 {
             let expected = "at least 1".to_owned();
             return Err(Error::BadSetting { key: "batch", expected, found: "0".to_owned() });
@@ -156,8 +219,8 @@ impl Settings {
         Scope { blocks: self.blocks.clone(), components: self.components.clone() }
     }
 
-    /// The weight `start` as an unknown.
-    fn unknown(&self, start: candle_core::Tensor) -> Result<Unknown> {
+    /// The weight `start` as an unknown, for `n_facts` facts.
+    fn unknown(&self, start: candle_core::Tensor, n_facts: usize) -> Result<Unknown> {
         let n = start.elem_count() as f64;
         let squares = sum_of_squares(&start)?;
         // Biases may be all zero, and have to be able to move.
@@ -175,20 +238,26 @@ impl Settings {
             },
         };
         let learning_rate = self.learning_rate * unit;
-        Ok(Unknown { trained: Trained::new(start)?, learning_rate, ball })
+        let weight_decay = self.weight_decay * (n_facts as f64).powf(self.weight_decay_power);
+        Ok(Unknown { trained: Trained::new(start)?, learning_rate, weight_decay, ball })
     }
 }
 
 /// The editor.
 #[derive(Clone, Debug)]
-pub struct FineTuning(pub Settings);
+pub struct FineTuning {
+    /// The method.
+    pub name: &'static str,
+    /// Its settings.
+    pub settings: Settings,
+}
 
 impl Editor for FineTuning {
     fn edit(&self, ctx: &Ctx<'_>, model: &Model, facts: &[Fact]) -> Result<Delta> {
         if facts.is_empty() {
             return Err(Error::NoFacts);
         }
-        let ids = self.0.scope().weights(model)?;
+        let ids = self.settings.scope().weights(model)?;
         // What stands above the start runs in every step: have it ready.
         let first = Start::of(model, &ids).first_block();
         let model = &model.decoded(first..model.spec().n_blocks)?;
@@ -200,22 +269,47 @@ impl Editor for FineTuning {
         let fixed = Fixed::new(model, &ids, queries)?;
         let mut unknowns = Vec::new();
         for &id in &ids {
-            unknowns.push(self.0.unknown(model.weight(id)?.to_tensor(model.device())?)?);
+            let start = model.weight(id)?.to_tensor(model.device())?;
+            unknowns.push(self.settings.unknown(start, facts.len())?);
         }
-        let descent = Descent {
-            stage: "fine-tuning",
-            n_parts: facts.len(),
-            parts_per_step: self.0.batch,
-            n_epochs: self.0.steps,
+        let runs: Vec<Vec<usize>> = match self.settings.order {
+            Order::Breadth => vec![(0..facts.len()).collect()],
+            Order::Depth => (0..facts.len()).map(|fact| vec![fact]).collect(),
         };
-        let outcome = minimize(ctx, &descent, &mut unknowns, |parts, vars| {
-            let chosen: Vec<usize> = parts.iter().flat_map(|&f| of_fact[f].clone()).collect();
-            let weights = vec![1.0 / chosen.len() as f64; chosen.len()];
-            let (_, scored) = fixed.scored(&ids, vars, &chosen, &weights)?;
-            let satisfied = scored.margin.iter().all(|&lead| lead >= self.0.margin);
-            Ok(Evaluation { loss: scored.loss, satisfied })
-        })?;
+        let mut outcome = Outcome { n_steps: 0, loss: 0.0, satisfied: true };
+        for run in &runs {
+            let descent = Descent {
+                stage: "fine-tuning",
+                n_parts: run.len(),
+                parts_per_step: self.settings.batch,
+                n_epochs: self.settings.steps,
+            };
+            let ended = minimize(ctx, &descent, &mut unknowns, |parts, vars| {
+                let chosen = parts.iter().flat_map(|&part| of_fact[run[part]].clone());
+                let chosen: Vec<usize> = chosen.collect();
+                let weights = vec![1.0 / chosen.len() as f64; chosen.len()];
+                let (_, scored) = fixed.scored(&ids, vars, &chosen, &weights)?;
+                let satisfied = self.settings.is_done(&scored)?;
+                Ok(Evaluation { loss: scored.loss, satisfied })
+            })?;
+            outcome.n_steps += ended.n_steps;
+            outcome.loss += ended.loss / runs.len() as f64;
+            outcome.satisfied &= ended.satisfied;
+            if runs.len() > 1 {
+                unknowns.iter_mut().try_for_each(|unknown| unknown.trained.restart())?;
+            }
+        }
         self.delta(ctx, model, facts, &ids, &unknowns, outcome)
+    }
+}
+
+impl Settings {
+    /// Whether facts that are scored so need no further step.
+    fn is_done(&self, scored: &Scored) -> Result<bool> {
+        match self.stop_loss {
+            Some(most) => Ok(scored.loss.value().to_dtype(DType::F64)?.to_scalar::<f64>()? < most),
+            None => Ok(scored.margin.iter().all(|&lead| lead >= self.margin)),
+        }
     }
 }
 
@@ -224,8 +318,14 @@ impl FineTuning {
     fn queries(&self, model: &Model, facts: &[Fact]) -> Result<Vec<Vec<Query>>> {
         let of_fact = |fact: &Fact| {
             let mut prompts = vec![fact.prompt.clone()];
-            prompts.extend(contexts(&fact.prompt).into_iter().take(self.0.contexts));
-            prompts.iter().map(|prompt| query(model, prompt, &fact.target_new)).collect()
+            prompts.extend(contexts(&fact.prompt).into_iter().take(self.settings.contexts));
+            let queries = prompts.iter().map(|prompt| query(model, prompt, &fact.target_new));
+            let queries = queries.collect::<Result<Vec<_>>>()?;
+            let ended = queries.into_iter().map(|query| self.settings.ended(model, query));
+            Ok(match self.settings.objective {
+                Objective::Sequence => ended.collect(),
+                Objective::Bag => ended.flat_map(bag).collect(),
+            })
         };
         facts.iter().map(of_fact).collect()
     }
@@ -245,17 +345,17 @@ impl FineTuning {
             let update = match unknown.ball {
                 // Factors of a change inside of this ball need not lie inside of it.
                 Ball::Linf(radius) => {
-                    let stored = compact(change, self.0.storage_error, ctx.seed)?;
+                    let stored = compact(change, self.settings.storage_error, ctx.seed)?;
                     let outside = stored.rank().is_some() && largest(&stored.to_dense()?)? > radius;
                     if outside { Update::Dense(change.clone()) } else { stored }
                 }
-                Ball::None | Ball::L2(_) => compact(change, self.0.storage_error, ctx.seed)?,
+                Ball::None | Ball::L2(_) => compact(change, self.settings.storage_error, ctx.seed)?,
             };
             updates.insert(id, update);
         }
         let record = Record {
-            method: METHOD.name.to_owned(),
-            settings: serde_json::to_value(&self.0).expect("settings have string keys"),
+            method: self.name.to_owned(),
+            settings: to_value(&self.settings),
             seed: ctx.seed,
             edits: facts.iter().map(entry).collect(),
             scores: serde_json::json!({
@@ -267,4 +367,30 @@ impl FineTuning {
         };
         Ok(Delta::new(model, updates, record)?)
     }
+}
+
+impl Settings {
+    /// `query` with the end of the text behind its object, where a decoder has one and it is wanted.
+    fn ended(&self, model: &Model, mut query: Query) -> Query {
+        let eos = model.tokenizer().eos().first().filter(|_| self.eos && is_decoder(model.spec()));
+        if let (Some(&eos), Some(&last)) = (eos, query.object.last()) {
+            query.ids.push(last);
+            query.at.push(query.ids.len() as u32 - 1);
+            query.object.push(eos);
+        }
+        query
+    }
+}
+
+/// A query for each token of the object, all of them where the first is said.
+fn bag(query: Query) -> Vec<Query> {
+    let first = query.at[0];
+    let of_token = |&token: &u32| Query {
+        // All but the object's tokens; a mask that hides one of an encoder's stays.
+        ids: query.ids.clone(),
+        at: vec![first],
+        object: vec![token],
+        ..query.clone()
+    };
+    query.object.iter().map(of_token).collect()
 }

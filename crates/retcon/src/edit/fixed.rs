@@ -92,14 +92,27 @@ impl<'a> Fixed<'a> {
         weights: &[f64],
     ) -> Result<(Packed, Scored)> {
         let unknowns: BTreeMap<_, _> = ids.iter().copied().zip(vars.iter().cloned()).collect();
-        let model = self.model.with_unknowns(&unknowns)?;
+        self.scored_by(&self.model.with_unknowns(&unknowns)?, chosen, weights)
+    }
+
+    /// Scores the queries `chosen` by `model`, which is the same as this one below where it starts to
+    /// change, each weighed by `weights`.
+    ///
+    /// # Errors
+    /// What the model reports.
+    pub fn scored_by(
+        &self,
+        model: &Model,
+        chosen: &[usize],
+        weights: &[f64],
+    ) -> Result<(Packed, Scored)> {
         let packed = Packed::new(chosen.iter().map(|&i| &self.queries[i]))?;
         let hidden = match &self.hidden {
             Some(hidden) => hidden.sequences(chosen)?,
             None => model.embed(&packed.batch, &mut ())?,
         };
         let x = model.finish(self.start.first_block(), hidden, &packed.rows, &mut ())?;
-        let scored = packed.score(&model, &x, weights)?;
+        let scored = packed.score(model, &x, weights)?;
         Ok((packed, scored))
     }
 }

@@ -8,10 +8,10 @@
 //! is missing at the output of the MLP, as its code does. With `past=true` a batch also keeps the keys
 //! of earlier ones, which with one block is joint ridge regression on all edits in whatever order.
 
-use super::Method;
 use super::closed_form::make;
 use super::recipe::{Recipe, SETTINGS, Spread, ValueSite};
 use super::scope::Blocks;
+use super::{Method, to_value};
 
 /// One block, with the numbers of the authors' repository for Llama 2 but EasyEdit's clamp.
 fn emmet() -> Recipe {
@@ -41,7 +41,7 @@ pub const MEMIT: Method = Method {
     summary: "many facts at once, spread over several MLPs by ridge regression",
     source: "Meng et al. 2023, arXiv 2210.07229",
     settings: SETTINGS,
-    defaults: || Recipe::memit().to_value(),
+    defaults: || to_value(&Recipe::memit()),
     editor: |given| make("memit", Recipe::memit(), given),
 };
 
@@ -51,7 +51,7 @@ pub const EMMET: Method = Method {
     summary: "many facts at once in one MLP, near to a constraint for each",
     source: "Gupta et al. 2024, arXiv 2403.14236",
     settings: SETTINGS,
-    defaults: || emmet().to_value(),
+    defaults: || to_value(&emmet()),
     editor: |given| make("emmet", emmet(), given),
 };
 
@@ -61,6 +61,6 @@ pub const PMET: Method = Method {
     summary: "MEMIT with a value for MLP and attention, of which the MLP's is written",
     source: "Li et al. 2023, arXiv 2308.08742",
     settings: SETTINGS,
-    defaults: || pmet().to_value(),
+    defaults: || to_value(&pmet()),
     editor: |given| make("pmet", pmet(), given),
 };

@@ -7,6 +7,7 @@ pub mod compact;
 pub mod finetune;
 pub mod fixed;
 pub mod lookup;
+pub mod lora;
 pub mod memit;
 pub mod optim;
 mod past;
@@ -18,12 +19,16 @@ pub mod scope;
 mod score;
 pub mod solve;
 pub mod subject;
+pub mod tuned;
+pub mod ultraedit;
 pub mod value;
 pub mod walk;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use retcon_model::{Delta, Model};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::data::Fact;
@@ -33,12 +38,18 @@ use crate::stats::Source;
 /// All methods.
 pub const METHODS: &[Method] = &[
     finetune::METHOD,
+    tuned::FT_L,
+    tuned::FT_M,
+    tuned::FT_W,
+    tuned::LOCFT_BF,
+    lora::METHOD,
     rome::ROME,
     rome::R_ROME,
     memit::EMMET,
     memit::MEMIT,
     memit::PMET,
     alphaedit::METHOD,
+    ultraedit::METHOD,
 ];
 
 /// What makes edits.
@@ -125,13 +136,21 @@ impl Ctx<'_> {
     }
 }
 
-/// Reads the settings of `method`: an unknown key is an error, a missing one has its default.
-fn settings<T: serde::de::DeserializeOwned>(
+/// Reads the settings of `method`: an unknown key is an error, a missing one is as in `defaults`.
+fn settings<T: Serialize + DeserializeOwned>(
     method: &'static str,
+    defaults: &T,
     given: Map<String, Value>,
 ) -> Result<T> {
-    serde_json::from_value(Value::Object(given))
+    let Value::Object(mut all) = to_value(defaults) else { unreachable!("settings are a map") };
+    all.extend(given);
+    serde_json::from_value(Value::Object(all))
         .map_err(|error| Error::BadSettings { method, what: error.to_string() })
+}
+
+/// Settings as JSON.
+fn to_value(settings: &impl Serialize) -> Value {
+    serde_json::to_value(settings).expect("settings have string keys")
 }
 
 /// What the record of a delta says of a fact.

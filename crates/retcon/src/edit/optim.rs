@@ -16,8 +16,18 @@ pub struct Unknown {
     pub trained: Trained,
     /// Its step size.
     pub learning_rate: f64,
+    /// The share of it that a step takes away, times the step size.
+    pub weight_decay: f64,
     /// Where it has to stay.
     pub ball: Ball,
+}
+
+impl Unknown {
+    /// A step along `gradient`.
+    fn step(&mut self, gradient: &Tensor) -> Result<()> {
+        let adam = Adam { weight_decay: self.weight_decay, ..Adam::new(self.learning_rate) };
+        Ok(self.trained.step(&adam, gradient, self.ball)?)
+    }
 }
 
 /// How the objective is made small.
@@ -173,8 +183,7 @@ pub fn minimize_each(
                 let gradient = gradients.narrow(0, row, 1)?;
                 row += 1;
                 if !outcomes[i].satisfied {
-                    let adam = Adam::new(unknown.learning_rate);
-                    unknown.trained.step(&adam, &gradient, unknown.ball)?;
+                    unknown.step(&gradient)?;
                 }
             }
         }
@@ -186,7 +195,7 @@ pub fn minimize_each(
 fn step(unknowns: &mut [Unknown], vars: &[Var], loss: &Var) -> Result<()> {
     let gradients = loss.gradients(&vars.iter().collect::<Vec<_>>())?;
     for (unknown, gradient) in unknowns.iter_mut().zip(&gradients) {
-        unknown.trained.step(&Adam::new(unknown.learning_rate), gradient, unknown.ball)?;
+        unknown.step(gradient)?;
     }
     Ok(())
 }
@@ -220,7 +229,7 @@ mod tests {
     fn run(ball: Ball, n_epochs: usize) -> (Outcome, f32) {
         let start = Tensor::new(&[0f32], &Device::Cpu).unwrap();
         let trained = Trained::new(start).unwrap();
-        let mut unknowns = [Unknown { trained, learning_rate: 0.1, ball }];
+        let mut unknowns = [Unknown { trained, learning_rate: 0.1, weight_decay: 0.0, ball }];
         let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
         let ctx = Ctx {
             seed: 0,

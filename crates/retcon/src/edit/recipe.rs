@@ -229,16 +229,9 @@ impl Recipe {
     /// [`Error::BadSettings`] for an unknown key or a wrong type, [`Error::BadSetting`] for a number
     /// that means nothing.
     pub fn given(self, method: &'static str, given: Map<String, Value>) -> Result<Self> {
-        let Value::Object(mut all) = self.to_value() else { unreachable!("settings are a map") };
-        all.extend(given);
-        let recipe: Self = super::settings(method, all)?;
+        let recipe = super::settings(method, &self, given)?;
         recipe.check()?;
         Ok(recipe)
-    }
-
-    /// As JSON.
-    pub fn to_value(&self) -> Value {
-        serde_json::to_value(self).expect("settings have string keys")
     }
 
     fn check(&self) -> Result<()> {

@@ -9,10 +9,10 @@
 //! offset to the mean value of all situations, `r-rome` to the bare prompt's, as its paper does.
 //! Facts in one batch get a constraint each (EMMET's generalization).
 
-use super::Method;
 use super::closed_form::make;
 use super::recipe::{Of, Recipe, SETTINGS, ValueSite};
 use super::subject::Average;
+use super::{Method, to_value};
 
 /// What both have in common: EasyEdit's numbers for models like Llama, but with the second moment,
 /// which its presets leave out.
@@ -38,7 +38,7 @@ pub const ROME: Method = Method {
     summary: "an exact change of rank one to one MLP, the same keys throughout",
     source: "Meng et al. 2022, arXiv 2202.05262",
     settings: SETTINGS,
-    defaults: || base().to_value(),
+    defaults: || to_value(&base()),
     editor: |given| make("rome", base(), given),
 };
 
@@ -48,6 +48,6 @@ pub const R_ROME: Method = Method {
     summary: "ROME as it was rebuilt: the new value is the bare prompt's and an offset",
     source: "Gupta et al. 2024, arXiv 2403.07175",
     settings: SETTINGS,
-    defaults: || rebuilt().to_value(),
+    defaults: || to_value(&rebuilt()),
     editor: |given| make("r-rome", rebuilt(), given),
 };

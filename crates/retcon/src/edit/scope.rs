@@ -37,6 +37,8 @@ pub enum Blocks {
 pub enum Target {
     /// Queries, keys, values and output of the attention.
     Attention,
+    /// Queries and values alone.
+    AttentionQv,
     /// The MLP's projections.
     Mlp,
     /// What leads into the MLP alone: its up-projection and its gate.
@@ -59,6 +61,7 @@ impl Target {
     /// All of them.
     pub const ALL: &[Self] = &[
         Self::Attention,
+        Self::AttentionQv,
         Self::Mlp,
         Self::MlpUp,
         Self::MlpDown,
@@ -73,6 +76,7 @@ impl Target {
     pub fn name(self) -> &'static str {
         match self {
             Self::Attention => "attention",
+            Self::AttentionQv => "attention-qv",
             Self::Mlp => "mlp",
             Self::MlpUp => "mlp-up",
             Self::MlpDown => "mlp-down",
@@ -93,6 +97,9 @@ impl Target {
         let inside = id.block.is_some();
         match self {
             Self::Attention => id.part.component() == Component::Attention,
+            Self::AttentionQv => {
+                matches!(id.part, Part::Q | Part::QBias | Part::V | Part::VBias)
+            }
             Self::Mlp => id.part.component() == Component::Mlp,
             Self::MlpUp => {
                 matches!(id.part, Part::Up | Part::UpBias | Part::Gate | Part::GateBias)

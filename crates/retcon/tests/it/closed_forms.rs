@@ -17,6 +17,11 @@ use serde_json::{Value, json};
 
 use crate::{facts, model, with_ctx};
 
+/// Whether its settings are a recipe.
+fn is_closed_form(method: &Method) -> bool {
+    (method.defaults)().get("prefixes").is_some()
+}
+
 /// Texts of random words that the tiny tokenizers know.
 fn corpus() -> Corpus {
     let words =
@@ -36,12 +41,15 @@ fn source() -> Fresh {
 fn edit(model: &Model, method: &str, facts: &[Fact], settings: &Value, seed: u64) -> Result<Delta> {
     let method = Method::find(method)?;
     let defaults = (method.defaults)();
-    let mut given = json!({"steps": 6, "prefixes": ["The king was in", "Because"]});
-    if method.name == "ft" {
-        given = json!({"steps": 6});
-    }
-    if defaults.get("metric").is_some() {
-        given["threshold"] = json!(0.2);
+    let mut given = json!({});
+    for (key, value) in [
+        ("steps", json!(6)),
+        ("prefixes", json!(["The king was in", "Because"])),
+        ("threshold", json!(0.2)),
+    ] {
+        if defaults.get(key).is_some() {
+            given[key] = value;
+        }
     }
     for (key, value) in settings.as_object().unwrap() {
         given[key] = value.clone();
@@ -301,7 +309,7 @@ fn every_method_keeps_its_promises() {
             assert_ne!(logits(&edited), before, "{} {name}", method.name);
             assert_eq!(logits(&edited.base()), before, "{} {name}", method.name);
             // Only down-projections move, and by no more than a direction a subject.
-            if method.name != "ft" {
+            if is_closed_form(method) {
                 for (id, update) in &delta.updates {
                     assert_eq!(id.part, Part::Down, "{}", method.name);
                     if let Update::LowRank { left, .. } = update {
@@ -329,7 +337,9 @@ fn the_order_of_facts_does_not_matter_where_they_are_solved_together() {
 #[test]
 fn without_steps_nothing_changes() {
     let model = model("llama");
-    for method in METHODS.iter().filter(|method| method.name != "ft" && method.name != "r-rome") {
+    let closed = METHODS.iter().filter(|method| is_closed_form(method));
+    // As published, it starts from the bare prompt's value and misses the mean of all.
+    for method in closed.filter(|method| method.name != "r-rome") {
         let delta = edit(&model, method.name, &two(), &json!({"steps": 1}), 3).unwrap();
         assert_eq!(delta.norm().unwrap(), 0.0, "{}", method.name);
     }

@@ -8,6 +8,7 @@ mod finetune;
 mod knowledge;
 mod lookup;
 mod measures;
+mod searches;
 mod train;
 
 use std::path::{Path, PathBuf};

@@ -142,7 +142,8 @@ impl Prepared<'_> {
         let unknown = |norm: f64| -> Result<Unknown> {
             let zero = Tensor::zeros((1, width), DType::F32, self.before[0].device())?;
             let ball = Ball::L2(search.clamp * norm);
-            Ok(Unknown { trained: Trained::new(zero)?, learning_rate: search.learning_rate, ball })
+            let (trained, learning_rate) = (Trained::new(zero)?, search.learning_rate);
+            Ok(Unknown { trained, learning_rate, weight_decay: 0.0, ball })
         };
         let of_subject = |i| self.norms.iter().map(|norms| unknown(norms[i])).collect();
         (0..n).map(of_subject).collect()

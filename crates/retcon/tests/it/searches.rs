@@ -1,0 +1,226 @@
+//! What is searched by steps, against the same written out plainly: whole passes, one text at a time.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use retcon::edit::lookup::{Query, query};
+use retcon::edit::prefixes::situations;
+use retcon::edit::subject::Subject;
+use retcon::edit::value::{Search, Stop, search};
+use retcon::model::tap::{Offset, Record};
+use retcon::model::{Batch, Model, Part, Site, Spot, WeightId};
+use retcon::stats::Nothing;
+use retcon::{Delta, Method};
+use retcon_kernels::autograd::Var;
+use serde_json::{Value, json};
+
+use crate::{facts, model, with_ctx};
+
+const PREFIXES: [&str; 2] = ["The king was in", "Because"];
+
+fn plan(spot: Spot) -> Search {
+    Search {
+        block: 0,
+        spots: vec![spot],
+        steps: 5,
+        learning_rate: 0.1,
+        kl: 0.0625,
+        decay: 0.5,
+        clamp: 0.6,
+        stop: Stop { loss: 0.0, leads: None, kl: f64::INFINITY, weight_when_leading: 1.0 },
+    }
+}
+
+/// The log-probabilities of a text's rows with `offset` at a site and a position, by candle's own
+/// operations on the logits.
+fn log_probs(
+    model: &Model,
+    ids: &[u32],
+    at: &[u32],
+    site: Site,
+    position: usize,
+    offset: &Var,
+) -> Tensor {
+    let mut tap = Offset { site, rows: vec![position as u32], by: offset.clone() };
+    let x = model.run(&Batch::new([ids]).unwrap(), at, &mut tap).unwrap();
+    let logits = model.logits(&x).unwrap().to_dtype(DType::F64).unwrap();
+    let exp = logits.exp().unwrap().sum_keepdim(1).unwrap();
+    logits.broadcast_sub(&exp.log().unwrap()).unwrap()
+}
+
+/// The objective of methods.md 1.5 at an offset, in `f64` from the logits on.
+struct Plain<'a> {
+    model: &'a Model,
+    texts: Vec<(Query, usize)>,
+    essence: (Query, usize),
+    site: Site,
+    x0: f64,
+    search: &'a Search,
+}
+
+impl Plain<'_> {
+    fn at(&self, offset: &[f64]) -> f64 {
+        let by: Vec<f32> = offset.iter().map(|&x| x as f32).collect();
+        let by = Var::constant(Tensor::from_vec(by, (1, offset.len()), &Device::Cpu).unwrap());
+        let zero = Var::constant(by.value().zeros_like().unwrap());
+        let mut loss = 0.0;
+        for (query, position) in &self.texts {
+            let rows = log_probs(self.model, &query.ids, &query.at, self.site, *position, &by);
+            let rows = rows.to_vec2::<f64>().unwrap();
+            let nll = rows.iter().zip(&query.object).map(|(row, &token)| -row[token as usize]);
+            loss += nll.sum::<f64>() / rows.len() as f64 / self.texts.len() as f64;
+        }
+        let (essence, position) = &self.essence;
+        let said = |by: &Var| {
+            let at = &essence.at;
+            let rows = log_probs(self.model, &essence.ids, at, self.site, *position, by);
+            rows.to_vec2::<f64>().unwrap().remove(0)
+        };
+        let (p, q) = (said(&by), said(&zero));
+        let kl: f64 = p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum();
+        let norm = offset.iter().map(|x| x * x).sum::<f64>().sqrt();
+        loss + self.search.kl * kl + self.search.decay * norm / (self.x0 * self.x0)
+    }
+}
+
+/// The objective that the search reports is that of the published formula, at the offset that it gives.
+fn check(name: &str, line: &str, spot: Spot) {
+    let model = model(name);
+    let fact = facts(&[line]);
+    let prefixes = PREFIXES.map(str::to_owned);
+    let subjects = Subject::of(&model, &fact, true, &prefixes).unwrap();
+    let plan = plan(spot);
+    let found = with_ctx(0, &Nothing, |ctx| search(ctx, &model, &subjects, &plan)).unwrap();
+    let site = Site::Block(0, spot);
+    let text = |query: Query| {
+        let position = query.subject.clone().unwrap().end - 1;
+        (query, position)
+    };
+    let texts: Vec<_> = situations(&fact[0].prompt, &prefixes)
+        .unwrap()
+        .iter()
+        .map(|prompt| text(query(&model, prompt, &fact[0].target_new).unwrap()))
+        .collect();
+    let mut seen = Record::only([site]);
+    let (bare, position) = &texts[0];
+    let rows: Vec<u32> = (0..bare.ids.len() as u32).collect();
+    model.run(&Batch::new([&bare.ids]).unwrap(), &rows, &mut seen).unwrap();
+    let x0 = seen.seen[&site].narrow(0, *position, 1).unwrap();
+    let norm = |x: &Tensor| {
+        let squares = x.to_dtype(DType::F64).unwrap().sqr().unwrap().sum_all().unwrap();
+        squares.to_scalar::<f64>().unwrap().sqrt()
+    };
+    let essence = text(subjects[0].essence.query.clone());
+    let plain = Plain { model: &model, texts, essence, site, x0: norm(&x0), search: &plan };
+    let offset: Vec<f64> =
+        found.offsets.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let (reported, expected) = (found.outcomes[0].loss, plain.at(&offset));
+    // The pass is in `f32`.
+    assert!((reported - expected).abs() < 1e-4 * expected, "{name}: {reported} {expected}");
+    // It has come down, and the offset is in its ball.
+    let zero = vec![0.0; offset.len()];
+    assert!(reported < plain.at(&zero), "{name}");
+    assert!(norm(&found.offsets) <= 0.6 * norm(&x0) * (1.0 + 1e-6));
+    assert_eq!(found.outcomes[0].n_steps, 4);
+
+    // The steps are Adam's on that objective: followed here by its finite differences, in `f64`, on a
+    // few directions; all others are followed by their gradients at the same places.
+    let one = Search { steps: 2, ..plan.clone() };
+    let first = with_ctx(0, &Nothing, |ctx| search(ctx, &model, &subjects, &one)).unwrap();
+    let first: Vec<f64> =
+        first.offsets.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let (mut agree, n) = (0, 12);
+    for i in 0..n {
+        /// Small against 1, large against what `f32` leaves of a loss.
+        const STEP: f64 = 1e-2;
+        let mut there = zero.clone();
+        let mut difference = 0.0;
+        for sign in [1.0, -1.0] {
+            there[i] = sign * STEP;
+            difference += sign * plain.at(&there);
+        }
+        // Adam's first step is against the gradient's sign, and the clamp keeps directions.
+        agree += usize::from(difference * first[i] < 0.0);
+    }
+    assert!(agree >= n - 1, "{name}: {agree} of {n} first steps go down");
+}
+
+#[test]
+fn a_value_at_the_mlp_makes_the_published_objective_small() {
+    check("llama", "The capital of {France} is => Rome", Spot::MlpOut);
+    check("gpt2", "The capital of {France} is => Rome", Spot::MlpOut);
+}
+
+#[test]
+fn a_value_at_the_block_makes_the_published_objective_small() {
+    check("llama", "The king of a {city} was => France", Spot::Out);
+}
+
+#[test]
+fn a_value_where_positions_see_later_ones_is_searched_in_whole_passes() {
+    check("bert", "the capital of {france} is [MASK] . => rome", Spot::MlpOut);
+}
+
+fn edit(model: &Model, method: &str, lines: &[&str], settings: &Value) -> Delta {
+    let editor = (Method::find(method).unwrap().editor)(settings.as_object().unwrap().clone());
+    let editor = editor.unwrap();
+    with_ctx(1, &Nothing, |ctx| editor.edit(ctx, model, &facts(lines))).unwrap()
+}
+
+#[test]
+fn factors_beside_a_weight_start_from_nothing_and_keep_their_rank() {
+    let model = model("llama");
+    let lines = ["The capital of {France} is => Rome"];
+    let still = edit(&model, "lora", &lines, &json!({"steps": 0}));
+    assert_eq!(still.norm().unwrap(), 0.0);
+    let delta =
+        edit(&model, "lora", &lines, &json!({"steps": 30, "rank": 2, "learning_rate": 0.05}));
+    assert!(delta.updates.values().all(|update| update.rank() == Some(2)));
+    let parts: Vec<_> = delta.updates.keys().map(|id| id.part).collect();
+    assert!(parts.iter().all(|part| [Part::Q, Part::V].contains(part)));
+    assert_eq!(parts.len(), 2 * model.spec().n_blocks);
+    assert_eq!(delta.record.scores["satisfied"], true, "{}", delta.record.scores);
+}
+
+#[test]
+fn ultraedit_is_the_published_formula() {
+    let model = model("llama");
+    let line = "The capital of {France} is => a city in France";
+    // Above the last block only the rows that are read matter.
+    let block = model.spec().n_blocks - 1;
+    let given = json!({"blocks": "-1", "components": ["mlp-down"], "rate": 0.01});
+    let delta = edit(&model, "ultraedit", &[line], &given);
+    let id = WeightId::of_block(block, Part::Down);
+    // The gradient by the whole matrix is the sum of `g hᵀ`: with a key a row, `g` follows from it.
+    let query = query(&model, &facts(&[line])[0].prompt, "a city in France").unwrap();
+    let batch = Batch::new([&query.ids]).unwrap();
+    let weight = Var::unknown(model.weight(id).unwrap().to_tensor(&Device::Cpu).unwrap());
+    let open = model.with_unknowns(&BTreeMap::from([(id, weight.clone())])).unwrap();
+    let mut seen = Record::only([Site::Block(block, Spot::MlpKey)]);
+    let x = open.run(&batch, &query.at, &mut seen).unwrap();
+    let packed = retcon::edit::lookup::Packed::new([&query]).unwrap();
+    let scored = packed.score(&open, &x, &[1.0]).unwrap();
+    let gradient = retcon::linalg::to_mat(&scored.loss.gradients(&[&weight]).unwrap()[0]).unwrap();
+    let h = retcon::linalg::to_mat(&seen.seen[&Site::Block(block, Spot::MlpKey)]).unwrap();
+    let (n, d_in, d_out) = (h.nrows(), h.ncols(), gradient.nrows());
+    // g: least squares of `Gᵀ = Hᵀ g`, exact as the rows of `h` are independent.
+    use faer::linalg::solvers::DenseSolveCore;
+    let gram = &h * h.transpose();
+    let g = gram.partial_piv_lu().inverse() * &h * gradient.transpose();
+    let column = |x: &faer::Mat<f64>, j: usize| -> Vec<f64> { (0..n).map(|i| x[(i, j)]).collect() };
+    let scaled = |x: &faer::Mat<f64>, i: usize, j: usize| {
+        let all = column(x, j);
+        let mean = all.iter().sum::<f64>() / n as f64;
+        let variance = all.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0);
+        (x[(i, j)] - mean) / (variance.sqrt() + 1e-12)
+    };
+    let length = |i: usize| (0..d_in).map(|j| scaled(&h, i, j).powi(2)).sum::<f64>();
+    let v = faer::Mat::from_fn(n, d_out, |i, j| -0.01 * length(i) * scaled(&g, i, j));
+    let sum = h.transpose() * &h + faer::Mat::<f64>::identity(d_in, d_in);
+    let expected = (sum.partial_piv_lu().inverse() * h.transpose() * v).transpose().to_owned();
+    let found = retcon::linalg::to_mat(&delta.updates[&id].to_dense().unwrap()).unwrap();
+    let error = (&found - &expected).norm_l2() / expected.norm_l2();
+    // Deviations of few `f32` rows are small numbers that others are divided by.
+    assert!(n > 1 && error < 1e-3, "{n} rows: {error:e}");
+    assert!(delta.state.contains_key(&format!("{id}.seen")));
+}
