@@ -10,7 +10,7 @@ use crate::batch::Rows;
 use crate::error::Result;
 use crate::past::Past;
 use crate::site::{Site, Spot};
-use crate::spec::{NormOrder, Position, Spec};
+use crate::spec::{NormOrder, Position, Residual, Spec};
 use crate::tap::Tap;
 use crate::weight_id::{Part, WeightId};
 use crate::weights::Weights;
@@ -84,7 +84,12 @@ impl Block<'_> {
         let mid = self.norm_after(Part::AttnNorm, add(&x, &out)?)?;
         let mid = tap.at(self.site(Spot::Mid), mid)?;
 
-        let h = tap.at(self.site(Spot::MlpIn), self.norm_before(Part::MlpNorm, &mid)?)?;
+        let h = match self.spec.residual {
+            Residual::Sequential => self.norm_before(Part::MlpNorm, &mid)?,
+            Residual::Parallel => self.norm_before(Part::MlpNorm, &x)?,
+            Residual::Shared => self.norm_before(Part::AttnNorm, &x)?,
+        };
+        let h = tap.at(self.site(Spot::MlpIn), h)?;
         let key = self.key(&h, tap)?;
         Ok((mid, tap.at(self.site(Spot::MlpKey), key)?))
     }

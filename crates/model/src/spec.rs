@@ -42,6 +42,8 @@ pub struct Spec {
     pub norm: Norm,
     /// Where they are normalized.
     pub norm_order: NormOrder,
+    /// What the MLP of a block reads.
+    pub residual: Residual,
     /// Whether queries and keys are normalized, head by head.
     pub qk_norm: bool,
     /// How a position enters.
@@ -101,6 +103,17 @@ pub enum NormOrder {
     Pre,
     /// The residual stream, after each addition.
     Post,
+}
+
+/// What the MLP of a block reads. It is added to the residual stream after the attention either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residual {
+    /// The residual stream with the attention's output.
+    Sequential,
+    /// The block's input, as the attention, normalized by a norm of its own (GPT-NeoX).
+    Parallel,
+    /// The block's input, normalized as the attention reads it (GPT-J).
+    Shared,
 }
 
 /// How a position enters.
@@ -165,6 +178,8 @@ pub enum Head {
     Plain {
         /// Whether the unembedding is the embedding.
         tied: bool,
+        /// Whether each token has a bias.
+        bias: bool,
     },
     /// A dense layer, activation and normalization first, and a bias per token (BERT).
     MaskedLm {
@@ -176,7 +191,7 @@ pub enum Head {
 impl Head {
     /// Whether the unembedding is the embedding.
     pub fn is_tied(self) -> bool {
-        !matches!(self, Self::Plain { tied: false })
+        !matches!(self, Self::Plain { tied: false, .. })
     }
 }
 
@@ -223,11 +238,14 @@ impl Spec {
     /// Whether a model of this kind has a weight.
     pub fn has(&self, part: Part) -> bool {
         let layer_norm = matches!(self.norm, Norm::Layer { .. });
+        let own_mlp_norm = self.residual != Residual::Shared;
         let masked_lm = matches!(self.head, Head::MaskedLm { .. });
         match part {
-            Part::Embed | Part::AttnNorm | Part::MlpNorm => true,
+            Part::Embed | Part::AttnNorm => true,
+            Part::MlpNorm => own_mlp_norm,
             Part::Q | Part::K | Part::V | Part::O | Part::Up | Part::Down => true,
-            Part::AttnNormBias | Part::MlpNormBias => layer_norm,
+            Part::AttnNormBias => layer_norm,
+            Part::MlpNormBias => own_mlp_norm && layer_norm,
             Part::Position => self.position == Position::Learned,
             Part::Segment => self.segments,
             Part::EmbedNorm => self.norm_order == NormOrder::Post,
@@ -245,7 +263,7 @@ impl Spec {
                 masked_lm
             }
             Part::Unembed => !self.head.is_tied(),
-            Part::UnembedBias => masked_lm,
+            Part::UnembedBias => masked_lm || matches!(self.head, Head::Plain { bias: true, .. }),
             Part::MemorySubject | Part::MemoryRelation => self.memory.is_some(),
             Part::MemoryQuery | Part::MemoryValue => self.memory.is_some(),
         }

@@ -3,18 +3,23 @@
 mod albert;
 mod bert;
 mod gpt2;
+mod gptj;
 mod llama;
 mod qwen;
+
+use retcon_kernels::activation::Activation;
+use retcon_kernels::attention::Mask;
+use retcon_kernels::rope::Pairing;
 
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::{Error, Result};
 use crate::layout::{Form, Layout, Rule};
-use crate::spec::{Rotary, Scaling, Spec};
+use crate::spec::{Biases, Head, Norm, NormOrder, Position, Residual, Rotary, Scaling, Spec};
 use crate::weight_id::Part;
 
 /// All families, in the order in which they are asked.
 pub const FAMILIES: &[Family] =
-    &[llama::FAMILY, qwen::FAMILY, gpt2::FAMILY, bert::FAMILY, albert::FAMILY];
+    &[llama::FAMILY, qwen::FAMILY, gpt2::FAMILY, gptj::FAMILY, bert::FAMILY, albert::FAMILY];
 
 /// A model family: how its configuration reads, and where its weights lie. All that the rest of
 /// the crate knows of a family is in the [`Spec`] and the [`Layout`] that it makes.
@@ -113,9 +118,47 @@ impl Sizes {
         })
     }
 
-    fn attention_scale(&self) -> f64 {
-        (self.d_head as f64).sqrt().recip()
+    /// A decoder of these sizes that makes the commonest choices; a family says where it differs.
+    fn decoder(&self, family: &'static str) -> Spec {
+        Spec {
+            family,
+            n_vocab: self.n_vocab,
+            n_blocks: self.n_blocks,
+            groups: None,
+            d_model: self.d_model,
+            factorized: None,
+            d_mlp: 4 * self.d_model,
+            n_heads: self.n_heads,
+            n_kv_heads: self.n_kv_heads,
+            d_head: self.d_head,
+            n_positions: self.n_positions,
+            mask: Mask::Causal,
+            windows: vec![None; self.n_blocks],
+            attention_scale: (self.d_head as f64).sqrt().recip(),
+            norm: Norm::Layer { eps: 1e-5 },
+            norm_order: NormOrder::Pre,
+            residual: Residual::Sequential,
+            qk_norm: false,
+            position: Position::Learned,
+            activation: Activation::GeluTanh,
+            gated: false,
+            biases: Biases::default(),
+            segments: false,
+            head: Head::Plain { tied: false, bias: false },
+            memory: None,
+        }
     }
+}
+
+/// The nonlinearity that the setting `key` names, or else `default`.
+fn activation(config: &Config, key: &str, default: &str) -> Result<Activation> {
+    Ok(match config.get_or(key, default.to_owned())?.as_str() {
+        "silu" | "swish" => Activation::Silu,
+        "gelu" => Activation::GeluErf,
+        "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Activation::GeluTanh,
+        "relu" => Activation::Relu,
+        other => return Err(config.bad(key, "silu, gelu, gelu_new or relu", other)),
+    })
 }
 
 /// A rotary embedding over whole heads, as `rope_theta` and `rope_scaling` describe it.
@@ -124,7 +167,7 @@ fn rotary(config: &Config, d_head: usize) -> Result<Rotary> {
     Ok(Rotary {
         theta: config.get_or("rope_theta", 1e4)?,
         width: (d_head as f64 * partial) as usize / 2 * 2,
-        pairing: retcon_kernels::rope::Pairing::Halves,
+        pairing: Pairing::Halves,
         scaling: scaling(config)?,
     })
 }

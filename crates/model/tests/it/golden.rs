@@ -142,6 +142,11 @@ fn gpt2_equals_the_reference() {
 }
 
 #[test]
+fn gptj_equals_the_reference() {
+    check("gptj");
+}
+
+#[test]
 fn bert_equals_the_reference() {
     check("bert");
 }
@@ -184,7 +189,7 @@ fn running_part_by_part_is_running_whole() {
 
 #[test]
 fn decoding_step_by_step_is_running_at_once() {
-    for name in ["llama", "mistral", "gpt2", "qwen3"] {
+    for name in ["llama", "mistral", "gpt2", "qwen3", "gptj"] {
         let model = model(name);
         let sequences = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![2, 7, 1, 8, 2, 8]];
         let mut past = Past::new(model.spec().n_blocks, 2);
