@@ -52,6 +52,15 @@ pub enum Form {
         /// Of how many.
         of: usize,
     },
+    /// The rows of share `index` of `of` equal ones, in each of `groups` runs of rows.
+    ShareOfEach {
+        /// How many runs, as a rule one a head.
+        groups: usize,
+        /// Which share.
+        index: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// The columns of share `index` of `of` equal ones of a `[d_in, of * d_out]` tensor.
     TransposedShare {
         /// Which share.
@@ -103,7 +112,10 @@ impl Form {
     /// The shape of the tensor that holds a weight of `shape` in this form.
     pub fn tensor_shape(self, shape: &[usize]) -> Vec<usize> {
         let mut shape = shape.to_vec();
-        if let Self::Share { of, .. } | Self::TransposedShare { of, .. } = self {
+        if let Self::Share { of, .. }
+        | Self::ShareOfEach { of, .. }
+        | Self::TransposedShare { of, .. } = self
+        {
             shape[0] *= of;
         }
         if matches!(self, Self::Transposed | Self::TransposedShare { .. }) {
@@ -122,6 +134,14 @@ impl Form {
             Self::Share { index, of: _ } if shape.len() == 2 => {
                 Ok(Weight::Stored(tensor.rows(index * shape[0]..(index + 1) * shape[0])))
             }
+            Self::ShareOfEach { groups, index, of } if shape.len() == 2 => {
+                // Copied, but not decoded.
+                let n = shape[0] / groups;
+                let starts = (0..groups).map(|group| (group * of + index) * n);
+                let rows = starts.map(|start| tensor.rows(start..start + n));
+                let bytes: Vec<u8> = rows.flat_map(|rows| rows.bytes().to_vec()).collect();
+                Ok(Weight::Stored(Stored::new(tensor.format(), shape.to_vec(), bytes.into())?))
+            }
             _ => Ok(Weight::Dense(self.of_dense(&tensor.to_tensor(DType::F32, &Device::Cpu)?)?)),
         }
     }
@@ -136,6 +156,12 @@ impl Form {
             Self::Share { index, of } | Self::TransposedShare { index, of } => {
                 let n = upright.dim(0)? / of;
                 upright.narrow(0, index * n, n)?.contiguous()?
+            }
+            Self::ShareOfEach { groups, index, of } => {
+                let share = split(&upright, groups, of)?.narrow(1, index, 1)?.contiguous()?;
+                let mut dims = upright.dims().to_vec();
+                dims[0] /= of;
+                share.reshape(dims)?
             }
             _ => upright.contiguous()?,
         })
@@ -157,11 +183,26 @@ impl Form {
                 parts[index] = weight.clone();
                 Tensor::cat(&parts, 0)?
             }
+            Self::ShareOfEach { groups, index, of } => {
+                let runs = split(&upright, groups, of)?;
+                let mut parts: Vec<Tensor> =
+                    (0..of).map(|i| runs.narrow(1, i, 1)).collect::<Result<_, _>>()?;
+                parts[index] = split(weight, groups, 1)?;
+                Tensor::cat(&parts, 1)?.reshape(upright.dims())?
+            }
             _ => weight.clone(),
         };
         let tensor = if transposed { upright.t()? } else { upright };
         Ok(tensor.contiguous()?)
     }
+}
+
+/// `[groups * of * n, ...]` as `[groups, of, n, ...]`.
+fn split(tensor: &Tensor, groups: usize, of: usize) -> Result<Tensor> {
+    let dims = tensor.dims();
+    let mut split = vec![groups, of, dims[0] / (groups * of)];
+    split.extend(&dims[1..]);
+    Ok(tensor.reshape(split)?)
 }
 
 #[cfg(test)]
@@ -175,6 +216,7 @@ mod tests {
             Form::Plain,
             Form::Transposed,
             Form::Share { index: 1, of: 3 },
+            Form::ShareOfEach { groups: 2, index: 1, of: 3 },
             Form::TransposedShare { index: 2, of: 3 },
         ] {
             let file = Tensor::zeros(form.tensor_shape(&[2, 5]), DType::F32, &device).unwrap();

@@ -1,6 +1,6 @@
 //! GPT-2: layer norm, learned positions, and weights that lie transposed and fused.
 
-use super::{Family, Sizes, activation, gguf_decoder, plain};
+use super::{Family, QKV, QKV_BIASES, Sizes, activation, fused, gguf_decoder, plain};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout, Rule};
@@ -29,6 +29,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
 }
 
 fn layout(spec: &Spec, container: Container) -> Layout {
+    let third = |index| Form::Share { index, of: 3 };
     let mut rules = match container {
         Container::HuggingFace => {
             let mut rules = plain(&[
@@ -50,9 +51,11 @@ fn layout(spec: &Spec, container: Container) -> Layout {
             rules.push(conv1d(Part::O, "h.{b}.attn.c_proj.weight"));
             rules.push(conv1d(Part::Up, "h.{b}.mlp.c_fc.weight"));
             rules.push(conv1d(Part::Down, "h.{b}.mlp.c_proj.weight"));
-            rules.extend(fused("h.{b}.attn.c_attn.weight", "h.{b}.attn.c_attn.bias", |index| {
-                Form::TransposedShare { index, of: 3 }
+            rules.extend(fused("h.{b}.attn.c_attn.weight", QKV, |index| Form::TransposedShare {
+                index,
+                of: 3,
             }));
+            rules.extend(fused("h.{b}.attn.c_attn.bias", QKV_BIASES, third));
             rules
         }
         Container::Gguf => {
@@ -67,9 +70,8 @@ fn layout(spec: &Spec, container: Container) -> Layout {
                 (Part::FinalNormBias, "output_norm.bias"),
                 (Part::Unembed, "output.weight"),
             ]));
-            rules.extend(fused("blk.{b}.attn_qkv.weight", "blk.{b}.attn_qkv.bias", |index| {
-                Form::Share { index, of: 3 }
-            }));
+            rules.extend(fused("blk.{b}.attn_qkv.weight", QKV, third));
+            rules.extend(fused("blk.{b}.attn_qkv.bias", QKV_BIASES, third));
             rules
         }
     };
@@ -85,18 +87,4 @@ fn layout(spec: &Spec, container: Container) -> Layout {
         architecture: None,
         ignored: &["attn.bias", "attn.masked_bias", "lm_head.weight", "output.weight"],
     }
-}
-
-/// Queries, keys and values that lie in one tensor, and their biases in another.
-fn fused(weight: &'static str, bias: &'static str, form: fn(usize) -> Form) -> Vec<Rule> {
-    [(Part::Q, Part::QBias), (Part::K, Part::KBias), (Part::V, Part::VBias)]
-        .into_iter()
-        .enumerate()
-        .flat_map(|(index, (part, part_bias))| {
-            [
-                Rule::new(part, weight, form(index)),
-                Rule::new(part_bias, bias, Form::Share { index, of: 3 }),
-            ]
-        })
-        .collect()
 }

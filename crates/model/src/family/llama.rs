@@ -33,7 +33,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
 pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<Spec> {
     let config = &checkpoint.config;
     let sizes = Sizes::read(config)?;
-    let mut rotary = rotary(config, sizes.d_head)?;
+    let mut rotary = rotary(config, sizes.d_head, 1.0)?;
     if let Some(factors) = checkpoint.tensors.get("rope_freqs.weight") {
         rotary.scaling = Scaling::Factors(factors.to_vec_f32().iter().map(|&f| f.into()).collect());
     }

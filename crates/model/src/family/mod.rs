@@ -5,6 +5,7 @@ mod bert;
 mod gpt2;
 mod gptj;
 mod llama;
+mod neox;
 mod qwen;
 
 use retcon_kernels::activation::Activation;
@@ -18,8 +19,15 @@ use crate::spec::{Biases, Head, Norm, NormOrder, Position, Residual, Rotary, Sca
 use crate::weight_id::Part;
 
 /// All families, in the order in which they are asked.
-pub const FAMILIES: &[Family] =
-    &[llama::FAMILY, qwen::FAMILY, gpt2::FAMILY, gptj::FAMILY, bert::FAMILY, albert::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    llama::FAMILY,
+    qwen::FAMILY,
+    gpt2::FAMILY,
+    gptj::FAMILY,
+    neox::FAMILY,
+    bert::FAMILY,
+    albert::FAMILY,
+];
 
 /// A model family: how its configuration reads, and where its weights lie. All that the rest of
 /// the crate knows of a family is in the [`Spec`] and the [`Layout`] that it makes.
@@ -57,6 +65,18 @@ impl Family {
 /// Rules for weights that lie in tensors of their own.
 fn plain(rules: &[(Part, &'static str)]) -> Vec<Rule> {
     rules.iter().map(|&(part, name)| Rule::new(part, name, Form::Plain)).collect()
+}
+
+const QKV: [Part; 3] = [Part::Q, Part::K, Part::V];
+const QKV_BIASES: [Part; 3] = [Part::QBias, Part::KBias, Part::VBias];
+
+/// Rules for the weights `parts` that share the tensor `name`, the part `i` in the form `form(i)`.
+fn fused<const N: usize>(
+    name: &'static str,
+    parts: [Part; N],
+    form: impl Fn(usize) -> Form,
+) -> impl Iterator<Item = Rule> {
+    parts.into_iter().enumerate().map(move |(index, part)| Rule::new(part, name, form(index)))
 }
 
 /// What all decoders of GGUF files call alike.
@@ -161,9 +181,13 @@ fn activation(config: &Config, key: &str, default: &str) -> Result<Activation> {
     })
 }
 
-/// A rotary embedding over whole heads, as `rope_theta` and `rope_scaling` describe it.
-fn rotary(config: &Config, d_head: usize) -> Result<Rotary> {
-    let partial = config.get_or("partial_rotary_factor", 1.0)?;
+/// A rotary embedding as `rope_theta` and `rope_scaling` describe it, of the fraction `partial` of
+/// each head where no setting names another.
+fn rotary(config: &Config, d_head: usize, partial: f64) -> Result<Rotary> {
+    let partial = match config.get_or("partial_rotary_factor", partial)? {
+        partial if (0.0..=1.0).contains(&partial) => partial,
+        other => return Err(config.bad("partial_rotary_factor", "from 0 to 1", other.to_string())),
+    };
     Ok(Rotary {
         theta: config.get_or("rope_theta", 1e4)?,
         width: (d_head as f64 * partial) as usize / 2 * 2,

@@ -147,6 +147,21 @@ fn gptj_equals_the_reference() {
 }
 
 #[test]
+fn neox_equals_the_reference() {
+    check("neox");
+}
+
+#[test]
+fn neox_with_one_branch_after_the_other_equals_the_reference() {
+    check("neox-sequential");
+}
+
+#[test]
+fn neox_from_gguf_equals_the_reference() {
+    check("neox-gguf");
+}
+
+#[test]
 fn bert_equals_the_reference() {
     check("bert");
 }
@@ -189,7 +204,7 @@ fn running_part_by_part_is_running_whole() {
 
 #[test]
 fn decoding_step_by_step_is_running_at_once() {
-    for name in ["llama", "mistral", "gpt2", "qwen3", "gptj"] {
+    for name in ["llama", "mistral", "gpt2", "qwen3", "gptj", "neox"] {
         let model = model(name);
         let sequences = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![2, 7, 1, 8, 2, 8]];
         let mut past = Past::new(model.spec().n_blocks, 2);

@@ -129,7 +129,7 @@ fn derive_rotary_fraction(values: &mut Map<String, Json>) {
     let head = number("head_dim").or_else(|| {
         Some(number("hidden_size")? / number("num_attention_heads").filter(|n| *n > 0.0)?)
     });
-    if let Some(head) = head.filter(|head| rotary < *head) {
+    if let Some(head) = head.filter(|head| rotary <= *head) {
         values.insert("partial_rotary_factor".into(), json!(rotary / head));
     }
 }
