@@ -64,6 +64,7 @@ impl Block<'_> {
     pub(crate) fn run(&self, x: Var, request: Request<'_>, tap: &mut dyn Tap) -> Result<Var> {
         let (mid, key) = self.to_key(x, request, tap)?;
         let out = tap.at(self.site(Spot::MlpOut), self.linear(Part::Down, &key)?)?;
+        let out = self.norm_branch(Part::MlpPostNorm, out)?;
         let out = self.norm_after(Part::MlpNorm, add(&mid, &out)?)?;
         tap.at(self.site(Spot::Out), out)
     }
@@ -81,6 +82,7 @@ impl Block<'_> {
         let (x, mix) = self.attend(x, &h, request)?; // [n, d_model], [n, n_heads * d_head]
         let mix = tap.at(self.site(Spot::AttnMix), mix)?;
         let out = tap.at(self.site(Spot::AttnOut), self.linear(Part::O, &mix)?)?;
+        let out = self.norm_branch(Part::AttnPostNorm, out)?;
         let mid = self.norm_after(Part::AttnNorm, add(&x, &out)?)?;
         let mid = tap.at(self.site(Spot::Mid), mid)?;
 
@@ -121,9 +123,9 @@ impl Block<'_> {
             x = self.norm_heads(norm, &x)?;
         }
         match (&self.spec.position, self.rotary) {
-            (Position::Rotary(spec), Some(table)) => {
-                let (d_head, positions) = (self.spec.d_head, rows.flat());
-                Ok(rope(&x, table, &positions, d_head, spec.pairing)?)
+            (Position::Rotary(blocks), Some(table)) => {
+                let (d_head, pairing) = (self.spec.d_head, blocks[self.index].pairing);
+                Ok(rope(&x, table, &rows.flat(), d_head, pairing)?)
             }
             _ => Ok(x),
         }
@@ -156,20 +158,29 @@ impl Block<'_> {
             scale: self.spec.attention_scale,
             mask: self.spec.mask,
             window: self.spec.windows[self.index],
-            soft_cap: None,
+            soft_cap: self.spec.attention_cap,
         }
     }
 
     fn norm_before(&self, part: Part, x: &Var) -> Result<Var> {
         match self.spec.norm_order {
-            NormOrder::Pre => self.weights.norm(self.id(part), self.spec.norm, x),
+            NormOrder::Pre | NormOrder::Sandwich => {
+                self.weights.norm(self.id(part), self.spec.norm, x)
+            }
             NormOrder::Post => Ok(x.clone()),
+        }
+    }
+
+    fn norm_branch(&self, part: Part, x: Var) -> Result<Var> {
+        match self.spec.norm_order {
+            NormOrder::Sandwich => self.weights.norm(self.id(part), self.spec.norm, &x),
+            NormOrder::Pre | NormOrder::Post => Ok(x),
         }
     }
 
     fn norm_after(&self, part: Part, x: Var) -> Result<Var> {
         match self.spec.norm_order {
-            NormOrder::Pre => Ok(x),
+            NormOrder::Pre | NormOrder::Sandwich => Ok(x),
             NormOrder::Post => self.weights.norm(self.id(part), self.spec.norm, &x),
         }
     }

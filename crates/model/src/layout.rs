@@ -43,6 +43,8 @@ pub struct Rule {
 pub enum Form {
     /// As it is.
     Plain,
+    /// Less one, as a norm that multiplies by `1 + w` is stored.
+    LessOne,
     /// `[d_in, d_out]`.
     Transposed,
     /// The rows of share `index` of `of` equal ones.
@@ -163,6 +165,7 @@ impl Form {
                 dims[0] /= of;
                 share.reshape(dims)?
             }
+            Self::LessOne => upright.affine(1.0, 1.0)?,
             _ => upright.contiguous()?,
         })
     }
@@ -190,6 +193,7 @@ impl Form {
                 parts[index] = split(weight, groups, 1)?;
                 Tensor::cat(&parts, 1)?.reshape(upright.dims())?
             }
+            Self::LessOne => weight.affine(1.0, -1.0)?,
             _ => weight.clone(),
         };
         let tensor = if transposed { upright.t()? } else { upright };
@@ -214,6 +218,7 @@ mod tests {
         let device = Device::Cpu;
         for form in [
             Form::Plain,
+            Form::LessOne,
             Form::Transposed,
             Form::Share { index: 1, of: 3 },
             Form::ShareOfEach { groups: 2, index: 1, of: 3 },
@@ -225,7 +230,8 @@ mod tests {
             assert_eq!(written.dims(), file.dims());
             let read = form.of_dense(&written).unwrap();
             assert_eq!(read.to_vec2::<f32>().unwrap(), weight.to_vec2::<f32>().unwrap());
-            assert_eq!(written.sum_all().unwrap().to_scalar::<f32>().unwrap(), 45.0);
+            let less = if form == Form::LessOne { 10.0 } else { 0.0 };
+            assert_eq!(written.sum_all().unwrap().to_scalar::<f32>().unwrap(), 45.0 - less);
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Spec {
     pub windows: Vec<Option<usize>>,
     /// What multiplies a query's product with a key.
     pub attention_scale: f64,
+    /// What that product then stays below, as `cap tanh(product / cap)`.
+    pub attention_cap: Option<f64>,
     /// How hidden states are normalized.
     pub norm: Norm,
     /// Where they are normalized.
@@ -48,6 +50,8 @@ pub struct Spec {
     pub qk_norm: bool,
     /// How a position enters.
     pub position: Position,
+    /// What multiplies the embeddings.
+    pub embed_scale: f64,
     /// The MLP's nonlinearity.
     pub activation: Activation,
     /// Whether it multiplies a second projection of the input: `key = act(gate) * up`.
@@ -58,6 +62,8 @@ pub struct Spec {
     pub segments: bool,
     /// What turns the last hidden state into logits.
     pub head: Head,
+    /// What logits stay below, as `cap tanh(logit / cap)`.
+    pub logit_cap: Option<f64>,
     /// The sizes of its memory of facts, where it was given one.
     pub memory: Option<MemorySize>,
 }
@@ -103,6 +109,8 @@ pub enum NormOrder {
     Pre,
     /// The residual stream, after each addition.
     Post,
+    /// The input of attention and MLP, and their output before it is added.
+    Sandwich,
 }
 
 /// What the MLP of a block reads. It is added to the residual stream after the attention either way.
@@ -119,8 +127,8 @@ pub enum Residual {
 /// How a position enters.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Position {
-    /// Queries and keys are rotated.
-    Rotary(Rotary),
+    /// Queries and keys are rotated, in each block by its own.
+    Rotary(Vec<Rotary>),
     /// A learned vector is added to the embedding.
     Learned,
 }
@@ -238,6 +246,7 @@ impl Spec {
     /// Whether a model of this kind has a weight.
     pub fn has(&self, part: Part) -> bool {
         let layer_norm = matches!(self.norm, Norm::Layer { .. });
+        let outer = self.norm_order == NormOrder::Post;
         let own_mlp_norm = self.residual != Residual::Shared;
         let masked_lm = matches!(self.head, Head::MaskedLm { .. });
         match part {
@@ -248,11 +257,12 @@ impl Spec {
             Part::MlpNormBias => own_mlp_norm && layer_norm,
             Part::Position => self.position == Position::Learned,
             Part::Segment => self.segments,
-            Part::EmbedNorm => self.norm_order == NormOrder::Post,
-            Part::EmbedNormBias => self.norm_order == NormOrder::Post && layer_norm,
+            Part::AttnPostNorm | Part::MlpPostNorm => self.norm_order == NormOrder::Sandwich,
+            Part::EmbedNorm => outer,
+            Part::EmbedNormBias => outer && layer_norm,
             Part::EmbedMap | Part::EmbedMapBias => self.factorized.is_some(),
-            Part::FinalNorm => self.norm_order == NormOrder::Pre,
-            Part::FinalNormBias => self.norm_order == NormOrder::Pre && layer_norm,
+            Part::FinalNorm => !outer,
+            Part::FinalNormBias => !outer && layer_norm,
             Part::QBias | Part::KBias | Part::VBias => self.biases.qkv,
             Part::OBias => self.biases.o,
             Part::UpBias | Part::DownBias => self.biases.mlp,

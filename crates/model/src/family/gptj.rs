@@ -20,13 +20,17 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         return Err(config.bad("general.architecture", expected, FAMILY.name));
     }
     let sizes = Sizes::read(config)?;
-    let width = rotary_width(config, sizes.d_head)?;
-    let pairing = Pairing::Adjacent;
+    let rotary = Rotary {
+        theta: 1e4,
+        width: rotary_width(config, sizes.d_head)?,
+        pairing: Pairing::Adjacent,
+        scaling: Scaling::None,
+    };
     Ok(Spec {
         d_mlp: config.get_or("intermediate_size", 4 * sizes.d_model)?,
         norm: Norm::Layer { eps: config.get_or("layer_norm_epsilon", 1e-5)? },
         residual: Residual::Shared,
-        position: Position::Rotary(Rotary { theta: 1e4, width, pairing, scaling: Scaling::None }),
+        position: Position::Rotary(vec![rotary; sizes.n_blocks]),
         activation: activation(config, "activation_function", "gelu_new")?,
         biases: Biases { mlp: true, ..Biases::default() },
         head: Head::Plain { tied: config.get_or("tie_word_embeddings", false)?, bias: true },

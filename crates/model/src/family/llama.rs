@@ -22,9 +22,9 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let bias = checkpoint.config.get_or("attention_bias", false)?;
     spec.biases = Biases { qkv: bias, o: bias, mlp: checkpoint.config.get_or("mlp_bias", false)? };
     // The converter to GGUF reorders the rows of queries and keys so that pairs lie together.
-    if let (Container::Gguf, Position::Rotary(rotary)) = (checkpoint.container, &mut spec.position)
+    if let (Container::Gguf, Position::Rotary(blocks)) = (checkpoint.container, &mut spec.position)
     {
-        rotary.pairing = Pairing::Adjacent;
+        blocks.iter_mut().for_each(|rotary| rotary.pairing = Pairing::Adjacent);
     }
     Ok(spec)
 }
@@ -41,7 +41,7 @@ pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<S
         d_mlp: config.get("intermediate_size")?,
         windows: windows(config, sizes.n_blocks)?,
         norm: Norm::Rms { eps: config.get_or("rms_norm_eps", 1e-6)? },
-        position: Position::Rotary(rotary),
+        position: Position::Rotary(vec![rotary; sizes.n_blocks]),
         activation: activation(config, "hidden_act", "silu")?,
         gated: true,
         head: Head::Plain { tied: config.get_or("tie_word_embeddings", false)?, bias: false },

@@ -2,6 +2,7 @@
 
 mod albert;
 mod bert;
+mod gemma;
 mod gpt2;
 mod gptj;
 mod llama;
@@ -22,6 +23,7 @@ use crate::weight_id::Part;
 pub const FAMILIES: &[Family] = &[
     llama::FAMILY,
     qwen::FAMILY,
+    gemma::FAMILY,
     gpt2::FAMILY,
     gptj::FAMILY,
     neox::FAMILY,
@@ -155,16 +157,19 @@ impl Sizes {
             mask: Mask::Causal,
             windows: vec![None; self.n_blocks],
             attention_scale: (self.d_head as f64).sqrt().recip(),
+            attention_cap: None,
             norm: Norm::Layer { eps: 1e-5 },
             norm_order: NormOrder::Pre,
             residual: Residual::Sequential,
             qk_norm: false,
             position: Position::Learned,
+            embed_scale: 1.0,
             activation: Activation::GeluTanh,
             gated: false,
             biases: Biases::default(),
             segments: false,
             head: Head::Plain { tied: false, bias: false },
+            logit_cap: None,
             memory: None,
         }
     }

@@ -22,12 +22,13 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let sizes = Sizes::read(config)?;
     let bias = config.get_or("attention_bias", true)?;
     let parallel = config.get_or("use_parallel_residual", true)?;
+    let rotary = rotary(config, sizes.d_head, 0.25)?;
     let tied = config.get_or("tie_word_embeddings", false)?;
     Ok(Spec {
         d_mlp: config.get("intermediate_size")?,
         norm: Norm::Layer { eps: config.get_or("layer_norm_eps", 1e-5)? },
         residual: if parallel { Residual::Parallel } else { Residual::Sequential },
-        position: Position::Rotary(rotary(config, sizes.d_head, 0.25)?),
+        position: Position::Rotary(vec![rotary; sizes.n_blocks]),
         activation: activation(config, "hidden_act", "gelu")?,
         biases: Biases { qkv: bias, o: bias, mlp: true },
         head: Head::Plain { tied, bias: false },

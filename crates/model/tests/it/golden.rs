@@ -137,6 +137,26 @@ fn qwen3_equals_the_reference() {
 }
 
 #[test]
+fn gemma_equals_the_reference() {
+    check("gemma");
+}
+
+#[test]
+fn gemma2_with_caps_and_a_window_equals_the_reference() {
+    check("gemma2");
+}
+
+#[test]
+fn gemma3_with_local_and_global_blocks_equals_the_reference() {
+    check("gemma3");
+}
+
+#[test]
+fn gemma3_from_gguf_equals_the_reference() {
+    check("gemma3-gguf");
+}
+
+#[test]
 fn gpt2_equals_the_reference() {
     check("gpt2");
 }
@@ -204,7 +224,7 @@ fn running_part_by_part_is_running_whole() {
 
 #[test]
 fn decoding_step_by_step_is_running_at_once() {
-    for name in ["llama", "mistral", "gpt2", "qwen3", "gptj", "neox"] {
+    for name in ["llama", "mistral", "gpt2", "qwen3", "gptj", "neox", "gemma2", "gemma3"] {
         let model = model(name);
         let sequences = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![2, 7, 1, 8, 2, 8]];
         let mut past = Past::new(model.spec().n_blocks, 2);

@@ -23,6 +23,7 @@ const NAMES: &[(&str, &str)] = &[
     ("attention.layer_norm_rms_epsilon", "rms_norm_eps"),
     ("attention.scale", "attention_multiplier"),
     ("attention.sliding_window", "sliding_window"),
+    ("attention.sliding_window_pattern", "sliding_window_pattern"),
     ("attn_logit_softcapping", "attn_logit_softcapping"),
     ("block_count", "num_hidden_layers"),
     ("context_length", "max_position_embeddings"),
@@ -36,6 +37,7 @@ const NAMES: &[(&str, &str)] = &[
     ("residual_scale", "residual_multiplier"),
     ("rope.dimension_count", "rotary_dim"),
     ("rope.freq_base", "rope_theta"),
+    ("rope.freq_base_swa", "rope_local_base_freq"),
     ("use_parallel_residual", "use_parallel_residual"),
 ];
 
