@@ -10,7 +10,7 @@ use crate::batch::Rows;
 use crate::error::Result;
 use crate::past::Past;
 use crate::site::{Site, Spot};
-use crate::spec::{NormOrder, Position, Residual, Spec};
+use crate::spec::{NormOrder, Position, QkNorm, Residual, Spec};
 use crate::tap::Tap;
 use crate::weight_id::{Part, WeightId};
 use crate::weights::Weights;
@@ -118,10 +118,12 @@ impl Block<'_> {
 
     /// Queries or keys of `h`: projected, normalized and rotated to their positions.
     fn positioned(&self, part: Part, norm: Part, h: &Var, rows: &Rows) -> Result<Var> {
-        let mut x = self.linear(part, h)?;
-        if self.spec.qk_norm {
-            x = self.norm_heads(norm, &x)?;
-        }
+        let x = self.linear(part, h)?;
+        let x = match self.spec.qk_norm {
+            QkNorm::None => x,
+            QkNorm::Heads => self.norm_heads(norm, &x)?,
+            QkNorm::Whole => self.norm(norm, &x)?,
+        };
         match (&self.spec.position, self.rotary) {
             (Position::Rotary(blocks), Some(table)) => {
                 let (d_head, pairing) = (self.spec.d_head, blocks[self.index].pairing);
@@ -136,7 +138,7 @@ impl Block<'_> {
         let (n, width) = x.value().dims2()?;
         let d_head = self.spec.d_head;
         let heads = reshape(x, &[n * width / d_head, d_head])?;
-        let heads = self.weights.norm(self.id(part), self.spec.norm, &heads)?;
+        let heads = self.norm(part, &heads)?;
         Ok(reshape(&heads, &[n, width])?)
     }
 
@@ -164,25 +166,27 @@ impl Block<'_> {
 
     fn norm_before(&self, part: Part, x: &Var) -> Result<Var> {
         match self.spec.norm_order {
-            NormOrder::Pre | NormOrder::Sandwich => {
-                self.weights.norm(self.id(part), self.spec.norm, x)
-            }
-            NormOrder::Post => Ok(x.clone()),
+            NormOrder::Pre | NormOrder::Sandwich => self.norm(part, x),
+            NormOrder::Post | NormOrder::Branch => Ok(x.clone()),
         }
     }
 
     fn norm_branch(&self, part: Part, x: Var) -> Result<Var> {
         match self.spec.norm_order {
-            NormOrder::Sandwich => self.weights.norm(self.id(part), self.spec.norm, &x),
+            NormOrder::Sandwich | NormOrder::Branch => self.norm(part, &x),
             NormOrder::Pre | NormOrder::Post => Ok(x),
         }
     }
 
     fn norm_after(&self, part: Part, x: Var) -> Result<Var> {
         match self.spec.norm_order {
-            NormOrder::Pre | NormOrder::Sandwich => Ok(x),
-            NormOrder::Post => self.weights.norm(self.id(part), self.spec.norm, &x),
+            NormOrder::Post => self.norm(part, &x),
+            NormOrder::Pre | NormOrder::Sandwich | NormOrder::Branch => Ok(x),
         }
+    }
+
+    fn norm(&self, part: Part, x: &Var) -> Result<Var> {
+        self.weights.norm(self.id(part), self.spec.norm, x)
     }
 
     fn linear(&self, part: Part, x: &Var) -> Result<Var> {

@@ -46,8 +46,8 @@ pub struct Spec {
     pub norm_order: NormOrder,
     /// What the MLP of a block reads.
     pub residual: Residual,
-    /// Whether queries and keys are normalized, head by head.
-    pub qk_norm: bool,
+    /// How queries and keys are normalized.
+    pub qk_norm: QkNorm,
     /// How a position enters.
     pub position: Position,
     /// What multiplies the embeddings.
@@ -111,6 +111,19 @@ pub enum NormOrder {
     Post,
     /// The input of attention and MLP, and their output before it is added.
     Sandwich,
+    /// The output of attention and MLP, before it is added.
+    Branch,
+}
+
+/// How queries and keys are normalized, before they are rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QkNorm {
+    /// Not at all.
+    None,
+    /// Head by head.
+    Heads,
+    /// All heads in one.
+    Whole,
 }
 
 /// What the MLP of a block reads. It is added to the residual stream after the attention either way.
@@ -209,6 +222,14 @@ impl Spec {
         self.factorized.unwrap_or(self.d_model)
     }
 
+    /// Width of the norm of queries or keys that have `n_heads`.
+    pub(crate) fn d_qk_norm(&self, n_heads: usize) -> usize {
+        match self.qk_norm {
+            QkNorm::Whole => n_heads * self.d_head,
+            QkNorm::None | QkNorm::Heads => self.d_head,
+        }
+    }
+
     fn memory_size(&self) -> MemorySize {
         self.memory.unwrap_or_default()
     }
@@ -246,18 +267,22 @@ impl Spec {
     /// Whether a model of this kind has a weight.
     pub fn has(&self, part: Part) -> bool {
         let layer_norm = matches!(self.norm, Norm::Layer { .. });
+        let branch = self.norm_order == NormOrder::Branch;
         let outer = self.norm_order == NormOrder::Post;
         let own_mlp_norm = self.residual != Residual::Shared;
         let masked_lm = matches!(self.head, Head::MaskedLm { .. });
         match part {
-            Part::Embed | Part::AttnNorm => true,
-            Part::MlpNorm => own_mlp_norm,
+            Part::Embed => true,
+            Part::AttnNorm => !branch,
+            Part::MlpNorm => !branch && own_mlp_norm,
             Part::Q | Part::K | Part::V | Part::O | Part::Up | Part::Down => true,
-            Part::AttnNormBias => layer_norm,
-            Part::MlpNormBias => own_mlp_norm && layer_norm,
+            Part::AttnNormBias => !branch && layer_norm,
+            Part::MlpNormBias => !branch && own_mlp_norm && layer_norm,
             Part::Position => self.position == Position::Learned,
             Part::Segment => self.segments,
-            Part::AttnPostNorm | Part::MlpPostNorm => self.norm_order == NormOrder::Sandwich,
+            Part::AttnPostNorm | Part::MlpPostNorm => {
+                branch || self.norm_order == NormOrder::Sandwich
+            }
             Part::EmbedNorm => outer,
             Part::EmbedNormBias => outer && layer_norm,
             Part::EmbedMap | Part::EmbedMapBias => self.factorized.is_some(),
@@ -268,7 +293,7 @@ impl Spec {
             Part::UpBias | Part::DownBias => self.biases.mlp,
             Part::Gate => self.gated,
             Part::GateBias => self.gated && self.biases.mlp,
-            Part::QNorm | Part::KNorm => self.qk_norm,
+            Part::QNorm | Part::KNorm => self.qk_norm != QkNorm::None,
             Part::HeadDense | Part::HeadDenseBias | Part::HeadNorm | Part::HeadNormBias => {
                 masked_lm
             }

@@ -120,10 +120,10 @@ parts! {
     V "attn.v" Block Attention |s| vec![s.n_kv_heads * s.d_head, s.d_model];
     /// Their bias.
     VBias "attn.v.bias" Block Attention |s| vec![s.n_kv_heads * s.d_head];
-    /// The norm of queries, head by head.
-    QNorm "attn.q_norm" Block Norms |s| vec![s.d_head];
-    /// The norm of keys, head by head.
-    KNorm "attn.k_norm" Block Norms |s| vec![s.d_head];
+    /// The norm of queries.
+    QNorm "attn.q_norm" Block Norms |s| vec![s.d_qk_norm(s.n_heads)];
+    /// The norm of keys.
+    KNorm "attn.k_norm" Block Norms |s| vec![s.d_qk_norm(s.n_kv_heads)];
     /// The attention's output.
     O "attn.o" Block Attention |s| vec![s.d_model, s.n_heads * s.d_head];
     /// Its bias.

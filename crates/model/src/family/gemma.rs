@@ -6,7 +6,7 @@ use super::{Family, activation, llama, plain};
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout};
-use crate::spec::{Biases, Head, NormOrder, Position, Scaling, Spec};
+use crate::spec::{Biases, Head, NormOrder, Position, QkNorm, Scaling, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family = Family {
@@ -43,7 +43,9 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         return Ok(spec);
     }
     spec.norm_order = NormOrder::Sandwich;
-    spec.qk_norm = generation == Generation::Third;
+    if generation == Generation::Third {
+        spec.qk_norm = QkNorm::Heads;
+    }
     spec.attention_scale = attention_scale(config, generation, &spec)?;
     if generation == Generation::Second {
         spec.attention_cap = config.find("attn_logit_softcapping")?;

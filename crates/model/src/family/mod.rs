@@ -16,7 +16,9 @@ use retcon_kernels::rope::Pairing;
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::{Error, Result};
 use crate::layout::{Form, Layout, Rule};
-use crate::spec::{Biases, Head, Norm, NormOrder, Position, Residual, Rotary, Scaling, Spec};
+use crate::spec::{
+    Biases, Head, Norm, NormOrder, Position, QkNorm, Residual, Rotary, Scaling, Spec,
+};
 use crate::weight_id::Part;
 
 /// All families, in the order in which they are asked.
@@ -161,7 +163,7 @@ impl Sizes {
             norm: Norm::Layer { eps: 1e-5 },
             norm_order: NormOrder::Pre,
             residual: Residual::Sequential,
-            qk_norm: false,
+            qk_norm: QkNorm::None,
             position: Position::Learned,
             embed_scale: 1.0,
             activation: Activation::GeluTanh,
