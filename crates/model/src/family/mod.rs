@@ -7,6 +7,8 @@ mod gpt2;
 mod gptj;
 mod llama;
 mod neox;
+mod olmo;
+mod phi3;
 mod qwen;
 
 use retcon_kernels::activation::Activation;
@@ -29,6 +31,8 @@ pub const FAMILIES: &[Family] = &[
     gpt2::FAMILY,
     gptj::FAMILY,
     neox::FAMILY,
+    phi3::FAMILY,
+    olmo::FAMILY,
     bert::FAMILY,
     albert::FAMILY,
 ];

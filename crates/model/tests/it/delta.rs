@@ -201,6 +201,7 @@ fn a_merged_checkpoint_is_the_edited_model() {
         ("albert-groups", "albert", 1e-4),
         ("neox-sequential", "neox", 1e-4),
         ("gemma2", "gemma", 1e-4),
+        ("phi3", "phi", 0.5),
         ("llama-tied", "tied", 0.5),
         ("llama-gguf", "llama.gguf", 0.5),
     ] {

@@ -182,6 +182,26 @@ fn neox_from_gguf_equals_the_reference() {
 }
 
 #[test]
+fn phi3_equals_the_reference() {
+    check("phi3");
+}
+
+#[test]
+fn phi3_from_gguf_equals_the_reference() {
+    check("phi3-gguf");
+}
+
+#[test]
+fn olmo2_equals_the_reference() {
+    check("olmo2");
+}
+
+#[test]
+fn olmo2_from_gguf_equals_the_reference() {
+    check("olmo2-gguf");
+}
+
+#[test]
 fn bert_equals_the_reference() {
     check("bert");
 }
@@ -224,7 +244,7 @@ fn running_part_by_part_is_running_whole() {
 
 #[test]
 fn decoding_step_by_step_is_running_at_once() {
-    for name in ["llama", "mistral", "gpt2", "qwen3", "gptj", "neox", "gemma2", "gemma3"] {
+    for name in ["llama", "mistral", "gpt2", "qwen3", "gptj", "neox", "gemma2", "gemma3", "olmo2"] {
         let model = model(name);
         let sequences = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![2, 7, 1, 8, 2, 8]];
         let mut past = Past::new(model.spec().n_blocks, 2);
