@@ -10,7 +10,7 @@ use crate::batch::Rows;
 use crate::error::Result;
 use crate::past::Past;
 use crate::site::{Site, Spot};
-use crate::spec::{NormOrder, Position, Spec};
+use crate::spec::{NormOrder, Position, QkNorm, Residual, Spec};
 use crate::tap::Tap;
 use crate::weight_id::{Part, WeightId};
 use crate::weights::Weights;
@@ -64,6 +64,7 @@ impl Block<'_> {
     pub(crate) fn run(&self, x: Var, request: Request<'_>, tap: &mut dyn Tap) -> Result<Var> {
         let (mid, key) = self.to_key(x, request, tap)?;
         let out = tap.at(self.site(Spot::MlpOut), self.linear(Part::Down, &key)?)?;
+        let out = self.norm_branch(Part::MlpPostNorm, out)?;
         let out = self.norm_after(Part::MlpNorm, add(&mid, &out)?)?;
         tap.at(self.site(Spot::Out), out)
     }
@@ -81,10 +82,16 @@ impl Block<'_> {
         let (x, mix) = self.attend(x, &h, request)?; // [n, d_model], [n, n_heads * d_head]
         let mix = tap.at(self.site(Spot::AttnMix), mix)?;
         let out = tap.at(self.site(Spot::AttnOut), self.linear(Part::O, &mix)?)?;
+        let out = self.norm_branch(Part::AttnPostNorm, out)?;
         let mid = self.norm_after(Part::AttnNorm, add(&x, &out)?)?;
         let mid = tap.at(self.site(Spot::Mid), mid)?;
 
-        let h = tap.at(self.site(Spot::MlpIn), self.norm_before(Part::MlpNorm, &mid)?)?;
+        let h = match self.spec.residual {
+            Residual::Sequential => self.norm_before(Part::MlpNorm, &mid)?,
+            Residual::Parallel => self.norm_before(Part::MlpNorm, &x)?,
+            Residual::Shared => self.norm_before(Part::AttnNorm, &x)?,
+        };
+        let h = tap.at(self.site(Spot::MlpIn), h)?;
         let key = self.key(&h, tap)?;
         Ok((mid, tap.at(self.site(Spot::MlpKey), key)?))
     }
@@ -111,14 +118,16 @@ impl Block<'_> {
 
     /// Queries or keys of `h`: projected, normalized and rotated to their positions.
     fn positioned(&self, part: Part, norm: Part, h: &Var, rows: &Rows) -> Result<Var> {
-        let mut x = self.linear(part, h)?;
-        if self.spec.qk_norm {
-            x = self.norm_heads(norm, &x)?;
-        }
+        let x = self.linear(part, h)?;
+        let x = match self.spec.qk_norm {
+            QkNorm::None => x,
+            QkNorm::Heads => self.norm_heads(norm, &x)?,
+            QkNorm::Whole => self.norm(norm, &x)?,
+        };
         match (&self.spec.position, self.rotary) {
-            (Position::Rotary(spec), Some(table)) => {
-                let (d_head, positions) = (self.spec.d_head, rows.flat());
-                Ok(rope(&x, table, &positions, d_head, spec.pairing)?)
+            (Position::Rotary(blocks), Some(table)) => {
+                let (d_head, pairing) = (self.spec.d_head, blocks[self.index].pairing);
+                Ok(rope(&x, table, &rows.flat(), d_head, pairing)?)
             }
             _ => Ok(x),
         }
@@ -129,7 +138,7 @@ impl Block<'_> {
         let (n, width) = x.value().dims2()?;
         let d_head = self.spec.d_head;
         let heads = reshape(x, &[n * width / d_head, d_head])?;
-        let heads = self.weights.norm(self.id(part), self.spec.norm, &heads)?;
+        let heads = self.norm(part, &heads)?;
         Ok(reshape(&heads, &[n, width])?)
     }
 
@@ -151,22 +160,33 @@ impl Block<'_> {
             scale: self.spec.attention_scale,
             mask: self.spec.mask,
             window: self.spec.windows[self.index],
-            soft_cap: None,
+            soft_cap: self.spec.attention_cap,
         }
     }
 
     fn norm_before(&self, part: Part, x: &Var) -> Result<Var> {
         match self.spec.norm_order {
-            NormOrder::Pre => self.weights.norm(self.id(part), self.spec.norm, x),
-            NormOrder::Post => Ok(x.clone()),
+            NormOrder::Pre | NormOrder::Sandwich => self.norm(part, x),
+            NormOrder::Post | NormOrder::Branch => Ok(x.clone()),
+        }
+    }
+
+    fn norm_branch(&self, part: Part, x: Var) -> Result<Var> {
+        match self.spec.norm_order {
+            NormOrder::Sandwich | NormOrder::Branch => self.norm(part, &x),
+            NormOrder::Pre | NormOrder::Post => Ok(x),
         }
     }
 
     fn norm_after(&self, part: Part, x: Var) -> Result<Var> {
         match self.spec.norm_order {
-            NormOrder::Pre => Ok(x),
-            NormOrder::Post => self.weights.norm(self.id(part), self.spec.norm, &x),
+            NormOrder::Post => self.norm(part, &x),
+            NormOrder::Pre | NormOrder::Sandwich | NormOrder::Branch => Ok(x),
         }
+    }
+
+    fn norm(&self, part: Part, x: &Var) -> Result<Var> {
+        self.weights.norm(self.id(part), self.spec.norm, x)
     }
 
     fn linear(&self, part: Part, x: &Var) -> Result<Var> {

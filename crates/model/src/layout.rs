@@ -1,5 +1,7 @@
 //! Which tensor of a file holds which weight, and in what form: the whole of a family's naming.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Tensor};
 use retcon_kernels::stored::Stored;
 use retcon_kernels::weight::Weight;
@@ -43,10 +45,28 @@ pub struct Rule {
 pub enum Form {
     /// As it is.
     Plain,
+    /// Less one, as a norm that multiplies by `1 + w` is stored.
+    LessOne,
     /// `[d_in, d_out]`.
     Transposed,
+    /// The rows from `start` on.
+    Rows {
+        /// The first of them.
+        start: usize,
+        /// How many the tensor has.
+        of: usize,
+    },
     /// The rows of share `index` of `of` equal ones.
     Share {
+        /// Which share.
+        index: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// The rows of share `index` of `of` equal ones, in each of `groups` runs of rows.
+    ShareOfEach {
+        /// How many runs, as a rule one a head.
+        groups: usize,
         /// Which share.
         index: usize,
         /// Of how many.
@@ -103,13 +123,36 @@ impl Form {
     /// The shape of the tensor that holds a weight of `shape` in this form.
     pub fn tensor_shape(self, shape: &[usize]) -> Vec<usize> {
         let mut shape = shape.to_vec();
-        if let Self::Share { of, .. } | Self::TransposedShare { of, .. } = self {
-            shape[0] *= of;
+        match self {
+            Self::Rows { of, .. } => shape[0] = of,
+            Self::Share { of, .. } | Self::TransposedShare { of, .. } => shape[0] *= of,
+            Self::ShareOfEach { of, .. } => shape[0] *= of,
+            Self::Plain | Self::LessOne | Self::Transposed => {}
         }
-        if matches!(self, Self::Transposed | Self::TransposedShare { .. }) {
+        if self.is_transposed() {
             shape.reverse();
         }
         shape
+    }
+
+    /// The runs of rows of the tensor, turned upright, that hold a weight of `n` rows, one after
+    /// another.
+    fn runs(self, n: usize) -> Vec<Range<usize>> {
+        let (n_runs, first, stride) = match self {
+            Self::Plain | Self::LessOne | Self::Transposed => (1, 0, n),
+            Self::Rows { start, of: _ } => (1, start, n),
+            Self::Share { index, of: _ } | Self::TransposedShare { index, of: _ } => {
+                (1, index * n, n)
+            }
+            Self::ShareOfEach { groups, index, of } => {
+                (groups, index * n / groups, of * n / groups)
+            }
+        };
+        (0..n_runs).map(|i| first + i * stride).map(|at| at..at + n / n_runs).collect()
+    }
+
+    fn is_transposed(self) -> bool {
+        matches!(self, Self::Transposed | Self::TransposedShare { .. })
     }
 
     /// The weight in `tensor`, over the same memory where its rows lie ready there.
@@ -117,27 +160,31 @@ impl Form {
     /// # Errors
     /// Where decoding fails.
     pub fn read(self, tensor: &Stored, shape: &[usize]) -> Result<Weight> {
-        match self {
-            Self::Plain => Ok(Weight::Stored(tensor.clone())),
-            Self::Share { index, of: _ } if shape.len() == 2 => {
-                Ok(Weight::Stored(tensor.rows(index * shape[0]..(index + 1) * shape[0])))
-            }
-            _ => Ok(Weight::Dense(self.of_dense(&tensor.to_tensor(DType::F32, &Device::Cpu)?)?)),
+        if self == Self::Plain {
+            return Ok(Weight::Stored(tensor.clone()));
         }
+        if self.is_transposed() || self == Self::LessOne || shape.len() != 2 {
+            let dense = tensor.to_tensor(DType::F32, &Device::Cpu)?;
+            return Ok(Weight::Dense(self.of_dense(&dense, shape[0])?));
+        }
+        let runs: Vec<Stored> =
+            self.runs(shape[0]).into_iter().map(|run| tensor.rows(run)).collect();
+        if let [run] = runs.as_slice() {
+            return Ok(Weight::Stored(run.clone()));
+        }
+        // Copied, but not decoded.
+        let bytes: Vec<u8> = runs.iter().flat_map(|run| run.bytes().to_vec()).collect();
+        Ok(Weight::Stored(Stored::new(tensor.format(), shape.to_vec(), bytes.into())?))
     }
 
-    /// The weight in the dense `tensor`, `[d_out, d_in]` or `[d_out]`.
-    fn of_dense(self, tensor: &Tensor) -> Result<Tensor> {
-        let upright = match self {
-            Self::Transposed | Self::TransposedShare { .. } if tensor.rank() == 2 => tensor.t()?,
-            _ => tensor.clone(),
-        };
+    /// The weight of `n` rows in the dense `tensor`, `[d_out, d_in]` or `[d_out]`.
+    fn of_dense(self, tensor: &Tensor, n: usize) -> Result<Tensor> {
+        let upright = self.upright(tensor)?;
+        let runs = self.runs(n).into_iter().map(|run| upright.narrow(0, run.start, run.len()));
+        let weight = Tensor::cat(&runs.collect::<Result<Vec<_>, _>>()?, 0)?;
         Ok(match self {
-            Self::Share { index, of } | Self::TransposedShare { index, of } => {
-                let n = upright.dim(0)? / of;
-                upright.narrow(0, index * n, n)?.contiguous()?
-            }
-            _ => upright.contiguous()?,
+            Self::LessOne => weight.affine(1.0, 1.0)?,
+            _ => weight.contiguous()?,
         })
     }
 
@@ -146,21 +193,29 @@ impl Form {
     /// # Errors
     /// Where shapes don't fit.
     pub fn write(self, tensor: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        let transposed = matches!(self, Self::Transposed | Self::TransposedShare { .. });
-        let transposed = transposed && tensor.rank() == 2;
-        let upright = if transposed { tensor.t()? } else { tensor.clone() };
-        let upright = match self {
-            Self::Share { index, of } | Self::TransposedShare { index, of } => {
-                let n = upright.dim(0)? / of;
-                let mut parts: Vec<Tensor> =
-                    (0..of).map(|i| upright.narrow(0, i * n, n)).collect::<Result<_, _>>()?;
-                parts[index] = weight.clone();
-                Tensor::cat(&parts, 0)?
-            }
+        let upright = self.upright(tensor)?;
+        let weight = match self {
+            Self::LessOne => weight.affine(1.0, -1.0)?,
             _ => weight.clone(),
         };
-        let tensor = if transposed { upright.t()? } else { upright };
-        Ok(tensor.contiguous()?)
+        let (mut pieces, mut end, mut written) = (Vec::new(), 0, 0);
+        for run in self.runs(weight.dim(0)?) {
+            pieces.push(upright.narrow(0, end, run.start - end)?);
+            pieces.push(weight.narrow(0, written, run.len())?);
+            (end, written) = (run.end, written + run.len());
+        }
+        pieces.push(upright.narrow(0, end, upright.dim(0)? - end)?);
+        pieces.retain(|piece| piece.elem_count() > 0);
+        let written = Tensor::cat(&pieces, 0)?;
+        Ok(self.upright(&written)?.contiguous()?)
+    }
+
+    /// `tensor` with the weight's rows as rows, or such a one as it is stored.
+    fn upright(self, tensor: &Tensor) -> Result<Tensor> {
+        match tensor.rank() {
+            2 if self.is_transposed() => Ok(tensor.t()?),
+            _ => Ok(tensor.clone()),
+        }
     }
 }
 
@@ -173,17 +228,21 @@ mod tests {
         let device = Device::Cpu;
         for form in [
             Form::Plain,
+            Form::LessOne,
             Form::Transposed,
+            Form::Rows { start: 3, of: 7 },
             Form::Share { index: 1, of: 3 },
+            Form::ShareOfEach { groups: 2, index: 1, of: 3 },
             Form::TransposedShare { index: 2, of: 3 },
         ] {
             let file = Tensor::zeros(form.tensor_shape(&[2, 5]), DType::F32, &device).unwrap();
             let weight = Tensor::arange(0f32, 10., &device).unwrap().reshape((2, 5)).unwrap();
             let written = form.write(&file, &weight).unwrap();
             assert_eq!(written.dims(), file.dims());
-            let read = form.of_dense(&written).unwrap();
+            let read = form.of_dense(&written, 2).unwrap();
             assert_eq!(read.to_vec2::<f32>().unwrap(), weight.to_vec2::<f32>().unwrap());
-            assert_eq!(written.sum_all().unwrap().to_scalar::<f32>().unwrap(), 45.0);
+            let less = if form == Form::LessOne { 10.0 } else { 0.0 };
+            assert_eq!(written.sum_all().unwrap().to_scalar::<f32>().unwrap(), 45.0 - less);
         }
     }
 }

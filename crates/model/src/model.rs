@@ -29,7 +29,8 @@ pub struct Model {
     pub(crate) spec: Arc<Spec>,
     pub(crate) weights: Weights,
     tokenizer: Arc<Tokenizer>,
-    rotary: Option<Rotary>,
+    /// One a block, where positions enter so.
+    rotary: Arc<[Rotary]>,
     source: Arc<Source>,
     device: Device,
     deltas: Vec<Arc<Delta>>,
@@ -85,14 +86,14 @@ impl Model {
             rayon::join(|| load::load(&checkpoint, options), || checkpoint.tokenizer());
         let (spec, weights, plan) = loaded?;
         let rotary = match &spec.position {
-            Position::Rotary(rotary) => Some(rotary::table(rotary)),
-            Position::Learned => None,
+            Position::Rotary(blocks) => rotary::tables(blocks),
+            Position::Learned => Vec::new(),
         };
         Ok(Self {
             spec: Arc::new(spec),
             weights,
             tokenizer: Arc::new(tokenizer?),
-            rotary,
+            rotary: rotary.into(),
             source: Arc::new(Source::new(checkpoint, plan)),
             device: options.device.clone(),
             deltas: Vec::new(),
@@ -254,7 +255,7 @@ impl Model {
         if self.spec.head.is_tied() { Part::Embed } else { Part::Unembed }
     }
 
-    pub(crate) fn rotary(&self) -> Option<&Rotary> {
-        self.rotary.as_ref()
+    pub(crate) fn rotary(&self, block: usize) -> Option<&Rotary> {
+        self.rotary.get(block)
     }
 }

@@ -6,8 +6,17 @@ use retcon_kernels::rope::Rotary as Table;
 
 use crate::spec::{Rotary, Scaling};
 
-/// The table of rotations of a model.
-pub(crate) fn table(spec: &Rotary) -> Table {
+/// The tables of rotations of a model's blocks; those that are alike share one.
+pub(crate) fn tables(blocks: &[Rotary]) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::with_capacity(blocks.len());
+    for (block, spec) in blocks.iter().enumerate() {
+        let same = blocks[..block].iter().position(|earlier| earlier == spec);
+        tables.push(same.map_or_else(|| table(spec), |earlier| tables[earlier].clone()));
+    }
+    tables
+}
+
+fn table(spec: &Rotary) -> Table {
     /// Positions that are computed beforehand; later ones when they come.
     const N_READY: usize = 512;
     Table::new(&frequencies(spec), 1.0, N_READY)

@@ -8,7 +8,7 @@ use retcon_kernels::attention::Mask;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::Head;
 use retcon_kernels::pool::in_pool;
-use retcon_kernels::rows::{add, gather_rows};
+use retcon_kernels::rows::{add, gather_rows, scale};
 
 use crate::batch::{Batch, Rows};
 use crate::block::{Block, Earlier, Request};
@@ -79,6 +79,9 @@ impl Model {
         self.check(batch.tokens(), &rows)?;
         let weights = self.weights();
         let mut x = weights.rows(WeightId::global(Part::Embed), batch.tokens())?;
+        if self.spec().embed_scale != 1.0 {
+            x = scale(&x, self.spec().embed_scale)?;
+        }
         if self.spec().position == Position::Learned {
             x = add(&x, &weights.rows(WeightId::global(Part::Position), &rows.flat())?)?;
         }
@@ -220,7 +223,7 @@ impl Model {
     }
 
     fn block(&self, index: usize) -> Block<'_> {
-        Block { spec: self.spec(), weights: self.weights(), rotary: self.rotary(), index }
+        Block { spec: self.spec(), weights: self.weights(), rotary: self.rotary(index), index }
     }
 
     /// What is multiplied with the unembedding, of the last block's output.
@@ -243,7 +246,7 @@ impl Model {
     /// Where the device fails.
     pub fn head<'a>(&'a self, bias: Option<&'a Var>) -> Result<Head<'a>> {
         let weight = self.weights().matrix(WeightId::global(self.head_part()))?;
-        Ok(Head { weight, bias, soft_cap: None })
+        Ok(Head { weight, bias, soft_cap: self.spec().logit_cap })
     }
 
     /// The bias of the logits, where there is one.

@@ -28,7 +28,8 @@ pub enum Spot {
     AttnMix,
     /// The attention's output, before it is added, `[n, d_model]`.
     AttnOut,
-    /// The residual stream between attention and MLP, `[n, d_model]`.
+    /// The residual stream with the attention's output, `[n, d_model]`: what the MLP reads, unless
+    /// it reads the block's input, and what its output is added to.
     Mid,
     /// The MLP's input: normalized, in a pre-norm model, `[n, d_model]`.
     MlpIn,

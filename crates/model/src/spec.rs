@@ -38,14 +38,20 @@ pub struct Spec {
     pub windows: Vec<Option<usize>>,
     /// What multiplies a query's product with a key.
     pub attention_scale: f64,
+    /// What that product then stays below, as `cap tanh(product / cap)`.
+    pub attention_cap: Option<f64>,
     /// How hidden states are normalized.
     pub norm: Norm,
     /// Where they are normalized.
     pub norm_order: NormOrder,
-    /// Whether queries and keys are normalized, head by head.
-    pub qk_norm: bool,
+    /// What the MLP of a block reads.
+    pub residual: Residual,
+    /// How queries and keys are normalized.
+    pub qk_norm: QkNorm,
     /// How a position enters.
     pub position: Position,
+    /// What multiplies the embeddings.
+    pub embed_scale: f64,
     /// The MLP's nonlinearity.
     pub activation: Activation,
     /// Whether it multiplies a second projection of the input: `key = act(gate) * up`.
@@ -56,6 +62,8 @@ pub struct Spec {
     pub segments: bool,
     /// What turns the last hidden state into logits.
     pub head: Head,
+    /// What logits stay below, as `cap tanh(logit / cap)`.
+    pub logit_cap: Option<f64>,
     /// The sizes of its memory of facts, where it was given one.
     pub memory: Option<MemorySize>,
 }
@@ -101,13 +109,39 @@ pub enum NormOrder {
     Pre,
     /// The residual stream, after each addition.
     Post,
+    /// The input of attention and MLP, and their output before it is added.
+    Sandwich,
+    /// The output of attention and MLP, before it is added.
+    Branch,
+}
+
+/// How queries and keys are normalized, before they are rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QkNorm {
+    /// Not at all.
+    None,
+    /// Head by head.
+    Heads,
+    /// All heads in one.
+    Whole,
+}
+
+/// What the MLP of a block reads. It is added to the residual stream after the attention either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residual {
+    /// The residual stream with the attention's output.
+    Sequential,
+    /// The block's input, as the attention, normalized by a norm of its own (GPT-NeoX).
+    Parallel,
+    /// The block's input, normalized as the attention reads it (GPT-J).
+    Shared,
 }
 
 /// How a position enters.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Position {
-    /// Queries and keys are rotated.
-    Rotary(Rotary),
+    /// Queries and keys are rotated, in each block by its own.
+    Rotary(Vec<Rotary>),
     /// A learned vector is added to the embedding.
     Learned,
 }
@@ -165,6 +199,8 @@ pub enum Head {
     Plain {
         /// Whether the unembedding is the embedding.
         tied: bool,
+        /// Whether each token has a bias.
+        bias: bool,
     },
     /// A dense layer, activation and normalization first, and a bias per token (BERT).
     MaskedLm {
@@ -176,7 +212,7 @@ pub enum Head {
 impl Head {
     /// Whether the unembedding is the embedding.
     pub fn is_tied(self) -> bool {
-        !matches!(self, Self::Plain { tied: false })
+        !matches!(self, Self::Plain { tied: false, .. })
     }
 }
 
@@ -184,6 +220,14 @@ impl Spec {
     /// Width of the embeddings, and of what is multiplied with the unembedding.
     pub fn d_embed(&self) -> usize {
         self.factorized.unwrap_or(self.d_model)
+    }
+
+    /// Width of the norm of queries or keys that have `n_heads`.
+    pub(crate) fn d_qk_norm(&self, n_heads: usize) -> usize {
+        match self.qk_norm {
+            QkNorm::Whole => n_heads * self.d_head,
+            QkNorm::None | QkNorm::Heads => self.d_head,
+        }
     }
 
     fn memory_size(&self) -> MemorySize {
@@ -223,29 +267,38 @@ impl Spec {
     /// Whether a model of this kind has a weight.
     pub fn has(&self, part: Part) -> bool {
         let layer_norm = matches!(self.norm, Norm::Layer { .. });
+        let branch = self.norm_order == NormOrder::Branch;
+        let outer = self.norm_order == NormOrder::Post;
+        let own_mlp_norm = self.residual != Residual::Shared;
         let masked_lm = matches!(self.head, Head::MaskedLm { .. });
         match part {
-            Part::Embed | Part::AttnNorm | Part::MlpNorm => true,
+            Part::Embed => true,
+            Part::AttnNorm => !branch,
+            Part::MlpNorm => !branch && own_mlp_norm,
             Part::Q | Part::K | Part::V | Part::O | Part::Up | Part::Down => true,
-            Part::AttnNormBias | Part::MlpNormBias => layer_norm,
+            Part::AttnNormBias => !branch && layer_norm,
+            Part::MlpNormBias => !branch && own_mlp_norm && layer_norm,
             Part::Position => self.position == Position::Learned,
             Part::Segment => self.segments,
-            Part::EmbedNorm => self.norm_order == NormOrder::Post,
-            Part::EmbedNormBias => self.norm_order == NormOrder::Post && layer_norm,
+            Part::AttnPostNorm | Part::MlpPostNorm => {
+                branch || self.norm_order == NormOrder::Sandwich
+            }
+            Part::EmbedNorm => outer,
+            Part::EmbedNormBias => outer && layer_norm,
             Part::EmbedMap | Part::EmbedMapBias => self.factorized.is_some(),
-            Part::FinalNorm => self.norm_order == NormOrder::Pre,
-            Part::FinalNormBias => self.norm_order == NormOrder::Pre && layer_norm,
+            Part::FinalNorm => !outer,
+            Part::FinalNormBias => !outer && layer_norm,
             Part::QBias | Part::KBias | Part::VBias => self.biases.qkv,
             Part::OBias => self.biases.o,
             Part::UpBias | Part::DownBias => self.biases.mlp,
             Part::Gate => self.gated,
             Part::GateBias => self.gated && self.biases.mlp,
-            Part::QNorm | Part::KNorm => self.qk_norm,
+            Part::QNorm | Part::KNorm => self.qk_norm != QkNorm::None,
             Part::HeadDense | Part::HeadDenseBias | Part::HeadNorm | Part::HeadNormBias => {
                 masked_lm
             }
             Part::Unembed => !self.head.is_tied(),
-            Part::UnembedBias => masked_lm,
+            Part::UnembedBias => masked_lm || matches!(self.head, Head::Plain { bias: true, .. }),
             Part::MemorySubject | Part::MemoryRelation => self.memory.is_some(),
             Part::MemoryQuery | Part::MemoryValue => self.memory.is_some(),
         }

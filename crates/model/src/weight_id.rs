@@ -120,14 +120,16 @@ parts! {
     V "attn.v" Block Attention |s| vec![s.n_kv_heads * s.d_head, s.d_model];
     /// Their bias.
     VBias "attn.v.bias" Block Attention |s| vec![s.n_kv_heads * s.d_head];
-    /// The norm of queries, head by head.
-    QNorm "attn.q_norm" Block Norms |s| vec![s.d_head];
-    /// The norm of keys, head by head.
-    KNorm "attn.k_norm" Block Norms |s| vec![s.d_head];
+    /// The norm of queries.
+    QNorm "attn.q_norm" Block Norms |s| vec![s.d_qk_norm(s.n_heads)];
+    /// The norm of keys.
+    KNorm "attn.k_norm" Block Norms |s| vec![s.d_qk_norm(s.n_kv_heads)];
     /// The attention's output.
     O "attn.o" Block Attention |s| vec![s.d_model, s.n_heads * s.d_head];
     /// Its bias.
     OBias "attn.o.bias" Block Attention |s| vec![s.d_model];
+    /// The norm of the attention's output, before it is added (Gemma 2).
+    AttnPostNorm "attn.post_norm" Block Norms |s| vec![s.d_model];
     /// The MLP's norm.
     MlpNorm "mlp.norm" Block Norms |s| vec![s.d_model];
     /// Its bias.
@@ -144,6 +146,8 @@ parts! {
     Down "mlp.down" Block Mlp |s| vec![s.d_model, s.d_mlp];
     /// Its bias.
     DownBias "mlp.down.bias" Block Mlp |s| vec![s.d_model];
+    /// The norm of the MLP's output, before it is added (Gemma 2).
+    MlpPostNorm "mlp.post_norm" Block Norms |s| vec![s.d_model];
     /// The norm after the last block.
     FinalNorm "final_norm" Model Norms |s| vec![s.d_model];
     /// Its bias.
@@ -195,8 +199,10 @@ impl Part {
 
     /// Whether it scales what a norm has normalized.
     pub fn is_norm(self) -> bool {
-        use Part::{AttnNorm, EmbedNorm, FinalNorm, HeadNorm, KNorm, MlpNorm, QNorm};
-        matches!(self, AttnNorm | MlpNorm | QNorm | KNorm | EmbedNorm | FinalNorm | HeadNorm)
+        use Part::{AttnNorm, AttnPostNorm, MlpNorm, MlpPostNorm};
+        use Part::{EmbedNorm, FinalNorm, HeadNorm, KNorm, QNorm};
+        matches!(self, AttnNorm | AttnPostNorm | MlpNorm | MlpPostNorm | QNorm | KNorm)
+            || matches!(self, EmbedNorm | FinalNorm | HeadNorm)
     }
 
     /// Whether it is a table with a row for each token, position or segment.

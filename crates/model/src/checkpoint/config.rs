@@ -130,7 +130,14 @@ impl Config {
 /// Writes the `rope_parameters` of newer files as older ones do: `rope_theta` on its own, and
 /// `rope_scaling` only where positions are scaled.
 fn hoist_rope_parameters(values: &mut Map<String, Value>) {
-    let Some(Value::Object(rope)) = values.get("rope_parameters").cloned() else { return };
+    let Some(Value::Object(mut rope)) = values.get("rope_parameters").cloned() else { return };
+    // Where local blocks have their own, older files say no more of them than their wavelengths.
+    if let Some(local) = rope.get("sliding_attention").and_then(|local| local.get("rope_theta")) {
+        values.entry("rope_local_base_freq").or_insert_with(|| local.clone());
+    }
+    if let Some(Value::Object(global)) = rope.remove("full_attention") {
+        rope = global;
+    }
     for key in ["rope_theta", "partial_rotary_factor"] {
         if let Some(value) = rope.get(key) {
             values.entry(key).or_insert_with(|| value.clone());
@@ -237,6 +244,15 @@ mod tests {
         let plain = config(plain);
         assert_eq!(plain.get::<f64>("rope_theta").unwrap(), 5e5);
         assert!(plain.section("rope_scaling").unwrap().is_none());
+        let both = json!({"rope_parameters": {
+            "full_attention": {"rope_theta": 1e6, "rope_type": "linear", "factor": 8.0},
+            "sliding_attention": {"rope_theta": 1e4, "rope_type": "default"},
+        }});
+        let both = config(both);
+        assert_eq!(both.get::<f64>("rope_theta").unwrap(), 1e6);
+        assert_eq!(both.get::<f64>("rope_local_base_freq").unwrap(), 1e4);
+        let scaled = both.section("rope_scaling").unwrap().unwrap();
+        assert_eq!(scaled.get::<f64>("factor").unwrap(), 8.0);
         let scaled = json!({"rope_parameters": {"rope_type": "llama3", "factor": 8.0}});
         let scaled = config(scaled).section("rope_scaling").unwrap().unwrap();
         assert_eq!(scaled.get::<String>("rope_type").unwrap(), "llama3");

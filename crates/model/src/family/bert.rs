@@ -1,13 +1,12 @@
 //! BERT: an encoder that normalizes after each addition and predicts masked tokens.
 
-use retcon_kernels::activation::Activation;
 use retcon_kernels::attention::Mask;
 
 use super::{Family, Sizes, plain};
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::spec::{Biases, Head, Norm, NormOrder, Position, Spec};
+use crate::spec::{Biases, Head, Norm, NormOrder, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family = Family {
@@ -25,37 +24,17 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
 /// An encoder of this kind, with `activation` where the config names none.
 pub(super) fn encoder(config: &Config, activation: &str) -> Result<Spec> {
     let sizes = Sizes::read(config)?;
-    let activation = match config.get_or("hidden_act", activation.to_owned())?.as_str() {
-        "gelu" => Activation::GeluErf,
-        "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
-        "relu" => Activation::Relu,
-        other => return Err(config.bad("hidden_act", "gelu, gelu_new or relu", other)),
-    };
+    let activation = super::activation(config, "hidden_act", activation)?;
     Ok(Spec {
-        family: FAMILY.name,
-        n_vocab: sizes.n_vocab,
-        n_blocks: sizes.n_blocks,
-        groups: None,
-        d_model: sizes.d_model,
-        factorized: None,
         d_mlp: config.get("intermediate_size")?,
-        n_heads: sizes.n_heads,
-        n_kv_heads: sizes.n_heads,
-        d_head: sizes.d_head,
-        n_positions: sizes.n_positions,
         mask: Mask::Bidirectional,
-        windows: vec![None; sizes.n_blocks],
-        attention_scale: sizes.attention_scale(),
         norm: Norm::Layer { eps: config.get_or("layer_norm_eps", 1e-12)? },
         norm_order: NormOrder::Post,
-        qk_norm: false,
-        position: Position::Learned,
         activation,
-        gated: false,
         biases: Biases { qkv: true, o: true, mlp: true },
         segments: true,
         head: Head::MaskedLm { activation },
-        memory: None,
+        ..sizes.decoder(FAMILY.name)
     })
 }
 

@@ -1,13 +1,10 @@
 //! GPT-2: layer norm, learned positions, and weights that lie transposed and fused.
 
-use retcon_kernels::activation::Activation;
-use retcon_kernels::attention::Mask;
-
-use super::{Family, Sizes, gguf_decoder, plain};
+use super::{Family, QKV, QKV_BIASES, Sizes, activation, fused, gguf_decoder, plain};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout, Rule};
-use crate::spec::{Biases, Head, Norm, NormOrder, Position, Spec};
+use crate::spec::{Biases, Head, Norm, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family = Family {
@@ -21,39 +18,18 @@ pub(super) const FAMILY: Family = Family {
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let config = &checkpoint.config;
     let sizes = Sizes::read(config)?;
-    let activation: String = config.get_or("activation_function", "gelu_new".to_owned())?;
-    if activation != "gelu_new" {
-        return Err(config.bad("activation_function", "gelu_new", activation));
-    }
     Ok(Spec {
-        family: FAMILY.name,
-        n_vocab: sizes.n_vocab,
-        n_blocks: sizes.n_blocks,
-        groups: None,
-        d_model: sizes.d_model,
-        factorized: None,
         d_mlp: config.get_or("intermediate_size", 4 * sizes.d_model)?,
-        n_heads: sizes.n_heads,
-        n_kv_heads: sizes.n_heads,
-        d_head: sizes.d_head,
-        n_positions: sizes.n_positions,
-        mask: Mask::Causal,
-        windows: vec![None; sizes.n_blocks],
-        attention_scale: sizes.attention_scale(),
         norm: Norm::Layer { eps: config.get_or("layer_norm_epsilon", 1e-5)? },
-        norm_order: NormOrder::Pre,
-        qk_norm: false,
-        position: Position::Learned,
-        activation: Activation::GeluTanh,
-        gated: false,
+        activation: activation(config, "activation_function", "gelu_new")?,
         biases: Biases { qkv: true, o: true, mlp: true },
-        segments: false,
-        head: Head::Plain { tied: config.get_or("tie_word_embeddings", true)? },
-        memory: None,
+        head: Head::Plain { tied: config.get_or("tie_word_embeddings", true)?, bias: false },
+        ..sizes.decoder(FAMILY.name)
     })
 }
 
 fn layout(spec: &Spec, container: Container) -> Layout {
+    let third = |index| Form::Share { index, of: 3 };
     let mut rules = match container {
         Container::HuggingFace => {
             let mut rules = plain(&[
@@ -75,9 +51,11 @@ fn layout(spec: &Spec, container: Container) -> Layout {
             rules.push(conv1d(Part::O, "h.{b}.attn.c_proj.weight"));
             rules.push(conv1d(Part::Up, "h.{b}.mlp.c_fc.weight"));
             rules.push(conv1d(Part::Down, "h.{b}.mlp.c_proj.weight"));
-            rules.extend(fused("h.{b}.attn.c_attn.weight", "h.{b}.attn.c_attn.bias", |index| {
-                Form::TransposedShare { index, of: 3 }
+            rules.extend(fused("h.{b}.attn.c_attn.weight", QKV, |index| Form::TransposedShare {
+                index,
+                of: 3,
             }));
+            rules.extend(fused("h.{b}.attn.c_attn.bias", QKV_BIASES, third));
             rules
         }
         Container::Gguf => {
@@ -92,9 +70,8 @@ fn layout(spec: &Spec, container: Container) -> Layout {
                 (Part::FinalNormBias, "output_norm.bias"),
                 (Part::Unembed, "output.weight"),
             ]));
-            rules.extend(fused("blk.{b}.attn_qkv.weight", "blk.{b}.attn_qkv.bias", |index| {
-                Form::Share { index, of: 3 }
-            }));
+            rules.extend(fused("blk.{b}.attn_qkv.weight", QKV, third));
+            rules.extend(fused("blk.{b}.attn_qkv.bias", QKV_BIASES, third));
             rules
         }
     };
@@ -110,18 +87,4 @@ fn layout(spec: &Spec, container: Container) -> Layout {
         architecture: None,
         ignored: &["attn.bias", "attn.masked_bias", "lm_head.weight", "output.weight"],
     }
-}
-
-/// Queries, keys and values that lie in one tensor, and their biases in another.
-fn fused(weight: &'static str, bias: &'static str, form: fn(usize) -> Form) -> Vec<Rule> {
-    [(Part::Q, Part::QBias), (Part::K, Part::KBias), (Part::V, Part::VBias)]
-        .into_iter()
-        .enumerate()
-        .flat_map(|(index, (part, part_bias))| {
-            [
-                Rule::new(part, weight, form(index)),
-                Rule::new(part_bias, bias, Form::Share { index, of: 3 }),
-            ]
-        })
-        .collect()
 }

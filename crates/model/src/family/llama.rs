@@ -1,14 +1,12 @@
 //! Llama 2 and 3, Mistral, SmolLM2: RMS norm, rotary positions, grouped heads, gated MLP.
 
-use retcon_kernels::activation::Activation;
-use retcon_kernels::attention::Mask;
 use retcon_kernels::rope::Pairing;
 
-use super::{Family, Sizes, gguf_decoder, plain, rotary, windows};
+use super::{Family, Sizes, activation, gguf_decoder, plain, rotary, windows};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::spec::{Biases, Head, Norm, NormOrder, Position, Scaling, Spec};
+use crate::spec::{Biases, Head, Norm, Position, Scaling, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family = Family {
@@ -24,9 +22,9 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let bias = checkpoint.config.get_or("attention_bias", false)?;
     spec.biases = Biases { qkv: bias, o: bias, mlp: checkpoint.config.get_or("mlp_bias", false)? };
     // The converter to GGUF reorders the rows of queries and keys so that pairs lie together.
-    if let (Container::Gguf, Position::Rotary(rotary)) = (checkpoint.container, &mut spec.position)
+    if let (Container::Gguf, Position::Rotary(blocks)) = (checkpoint.container, &mut spec.position)
     {
-        rotary.pairing = Pairing::Adjacent;
+        blocks.iter_mut().for_each(|rotary| rotary.pairing = Pairing::Adjacent);
     }
     Ok(spec)
 }
@@ -35,39 +33,19 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
 pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<Spec> {
     let config = &checkpoint.config;
     let sizes = Sizes::read(config)?;
-    let mut rotary = rotary(config, sizes.d_head)?;
+    let mut rotary = rotary(config, sizes.d_head, 1.0)?;
     if let Some(factors) = checkpoint.tensors.get("rope_freqs.weight") {
         rotary.scaling = Scaling::Factors(factors.to_vec_f32().iter().map(|&f| f.into()).collect());
     }
-    let activation: String = config.get_or("hidden_act", "silu".to_owned())?;
-    if activation != "silu" {
-        return Err(config.bad("hidden_act", "silu", activation));
-    }
     Ok(Spec {
-        family,
-        n_vocab: sizes.n_vocab,
-        n_blocks: sizes.n_blocks,
-        groups: None,
-        d_model: sizes.d_model,
-        factorized: None,
         d_mlp: config.get("intermediate_size")?,
-        n_heads: sizes.n_heads,
-        n_kv_heads: sizes.n_kv_heads,
-        d_head: sizes.d_head,
-        n_positions: sizes.n_positions,
-        mask: Mask::Causal,
         windows: windows(config, sizes.n_blocks)?,
-        attention_scale: sizes.attention_scale(),
         norm: Norm::Rms { eps: config.get_or("rms_norm_eps", 1e-6)? },
-        norm_order: NormOrder::Pre,
-        qk_norm: false,
-        position: Position::Rotary(rotary),
-        activation: Activation::Silu,
+        position: Position::Rotary(vec![rotary; sizes.n_blocks]),
+        activation: activation(config, "hidden_act", "silu")?,
         gated: true,
-        biases: Biases::default(),
-        segments: false,
-        head: Head::Plain { tied: config.get_or("tie_word_embeddings", false)? },
-        memory: None,
+        head: Head::Plain { tied: config.get_or("tie_word_embeddings", false)?, bias: false },
+        ..sizes.decoder(family)
     })
 }
 

@@ -2,19 +2,40 @@
 
 mod albert;
 mod bert;
+mod gemma;
 mod gpt2;
+mod gptj;
 mod llama;
+mod neox;
+mod olmo;
+mod phi3;
 mod qwen;
+
+use retcon_kernels::activation::Activation;
+use retcon_kernels::attention::Mask;
+use retcon_kernels::rope::Pairing;
 
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::{Error, Result};
 use crate::layout::{Form, Layout, Rule};
-use crate::spec::{Rotary, Scaling, Spec};
+use crate::spec::{
+    Biases, Head, Norm, NormOrder, Position, QkNorm, Residual, Rotary, Scaling, Spec,
+};
 use crate::weight_id::Part;
 
 /// All families, in the order in which they are asked.
-pub const FAMILIES: &[Family] =
-    &[llama::FAMILY, qwen::FAMILY, gpt2::FAMILY, bert::FAMILY, albert::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    llama::FAMILY,
+    qwen::FAMILY,
+    gemma::FAMILY,
+    gpt2::FAMILY,
+    gptj::FAMILY,
+    neox::FAMILY,
+    phi3::FAMILY,
+    olmo::FAMILY,
+    bert::FAMILY,
+    albert::FAMILY,
+];
 
 /// A model family: how its configuration reads, and where its weights lie. All that the rest of
 /// the crate knows of a family is in the [`Spec`] and the [`Layout`] that it makes.
@@ -52,6 +73,18 @@ impl Family {
 /// Rules for weights that lie in tensors of their own.
 fn plain(rules: &[(Part, &'static str)]) -> Vec<Rule> {
     rules.iter().map(|&(part, name)| Rule::new(part, name, Form::Plain)).collect()
+}
+
+const QKV: [Part; 3] = [Part::Q, Part::K, Part::V];
+const QKV_BIASES: [Part; 3] = [Part::QBias, Part::KBias, Part::VBias];
+
+/// Rules for the weights `parts` that share the tensor `name`, the part `i` in the form `form(i)`.
+fn fused<const N: usize>(
+    name: &'static str,
+    parts: [Part; N],
+    form: impl Fn(usize) -> Form,
+) -> impl Iterator<Item = Rule> {
+    parts.into_iter().enumerate().map(move |(index, part)| Rule::new(part, name, form(index)))
 }
 
 /// What all decoders of GGUF files call alike.
@@ -113,18 +146,63 @@ impl Sizes {
         })
     }
 
-    fn attention_scale(&self) -> f64 {
-        (self.d_head as f64).sqrt().recip()
+    /// A decoder of these sizes that makes the commonest choices; a family says where it differs.
+    fn decoder(&self, family: &'static str) -> Spec {
+        Spec {
+            family,
+            n_vocab: self.n_vocab,
+            n_blocks: self.n_blocks,
+            groups: None,
+            d_model: self.d_model,
+            factorized: None,
+            d_mlp: 4 * self.d_model,
+            n_heads: self.n_heads,
+            n_kv_heads: self.n_kv_heads,
+            d_head: self.d_head,
+            n_positions: self.n_positions,
+            mask: Mask::Causal,
+            windows: vec![None; self.n_blocks],
+            attention_scale: (self.d_head as f64).sqrt().recip(),
+            attention_cap: None,
+            norm: Norm::Layer { eps: 1e-5 },
+            norm_order: NormOrder::Pre,
+            residual: Residual::Sequential,
+            qk_norm: QkNorm::None,
+            position: Position::Learned,
+            embed_scale: 1.0,
+            activation: Activation::GeluTanh,
+            gated: false,
+            biases: Biases::default(),
+            segments: false,
+            head: Head::Plain { tied: false, bias: false },
+            logit_cap: None,
+            memory: None,
+        }
     }
 }
 
-/// A rotary embedding over whole heads, as `rope_theta` and `rope_scaling` describe it.
-fn rotary(config: &Config, d_head: usize) -> Result<Rotary> {
-    let partial = config.get_or("partial_rotary_factor", 1.0)?;
+/// The nonlinearity that the setting `key` names, or else `default`.
+fn activation(config: &Config, key: &str, default: &str) -> Result<Activation> {
+    Ok(match config.get_or(key, default.to_owned())?.as_str() {
+        "silu" | "swish" => Activation::Silu,
+        "gelu" => Activation::GeluErf,
+        "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Activation::GeluTanh,
+        "relu" => Activation::Relu,
+        other => return Err(config.bad(key, "silu, gelu, gelu_new or relu", other)),
+    })
+}
+
+/// A rotary embedding as `rope_theta` and `rope_scaling` describe it, of the fraction `partial` of
+/// each head where no setting names another.
+fn rotary(config: &Config, d_head: usize, partial: f64) -> Result<Rotary> {
+    let partial = match config.get_or("partial_rotary_factor", partial)? {
+        partial if (0.0..=1.0).contains(&partial) => partial,
+        other => return Err(config.bad("partial_rotary_factor", "from 0 to 1", other.to_string())),
+    };
     Ok(Rotary {
         theta: config.get_or("rope_theta", 1e4)?,
         width: (d_head as f64 * partial) as usize / 2 * 2,
-        pairing: retcon_kernels::rope::Pairing::Halves,
+        pairing: Pairing::Halves,
         scaling: scaling(config)?,
     })
 }

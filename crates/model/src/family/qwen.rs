@@ -3,7 +3,7 @@
 use super::{Family, llama};
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
-use crate::spec::{Biases, Spec};
+use crate::spec::{Biases, QkNorm, Spec};
 
 pub(super) const FAMILY: Family = Family {
     name: "qwen",
@@ -17,7 +17,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let config = &checkpoint.config;
     let third = config.get::<String>("model_type")? == "qwen3";
     let mut spec = llama::decoder(checkpoint, FAMILY.name)?;
-    spec.qk_norm = third;
+    spec.qk_norm = if third { QkNorm::Heads } else { QkNorm::None };
     spec.biases = if third {
         let bias = config.get_or("attention_bias", false)?;
         Biases { qkv: bias, o: bias, mlp: false }

@@ -22,6 +22,8 @@ enum Words {
     Gpt2,
     /// As GPT-2, with each digit alone.
     Digits,
+    /// Those of Llama 3, of which each is made by merges, even where it is a token.
+    Cl100k,
     Llama3,
     Qwen2,
 }
@@ -39,6 +41,8 @@ const PRE: &[(&str, Words)] = &[
     ("refact", Words::Digits),
     ("smollm", Words::Digits),
     ("starcoder", Words::Digits),
+    ("dbrx", Words::Cl100k),
+    ("smaug-bpe", Words::Cl100k),
     ("falcon3", Words::Llama3),
     ("llama-bpe", Words::Llama3),
     ("llama-v3", Words::Llama3),
@@ -89,7 +93,7 @@ impl Words {
                 let digits = Digits::new(true);
                 Ok(Sequence::new(vec![digits.into(), bytes.use_regex(true).into()]).into())
             }
-            Self::Llama3 => cut(LLAMA3),
+            Self::Cl100k | Self::Llama3 => cut(LLAMA3),
             Self::Qwen2 => cut(QWEN2),
         }
     }

@@ -199,11 +199,15 @@ fn a_merged_checkpoint_is_the_edited_model() {
         ("gpt2", "gpt2", 1e-4),
         ("bert", "bert", 1e-4),
         ("albert-groups", "albert", 1e-4),
+        ("neox-sequential", "neox", 1e-4),
+        ("gemma2", "gemma", 1e-4),
+        ("phi3", "phi", 0.5),
         ("llama-tied", "tied", 0.5),
         ("llama-gguf", "llama.gguf", 0.5),
     ] {
         let base = model(name);
-        let edited = base.with(&delta(&base, MLP, &["blocks.0.attn.v"], 5)).unwrap();
+        let dense = ["blocks.1.mlp.down", "blocks.1.attn.norm"];
+        let edited = base.with(&delta(&base, &dense, &["blocks.0.attn.v"], 5)).unwrap();
         let out = folder.path().join(out);
         let roundings = merge(&edited, &out).unwrap();
         assert!(!roundings.is_empty());

@@ -18,6 +18,13 @@ const LLAMA: &[(&str, &str)] = &[
     ("model.embed_tokens.weight", "embed"),
 ];
 
+const GEMMA2: &[(&str, &str)] = &[
+    ("model.layers.1.mlp.down_proj.weight", "blocks.1.mlp.down"),
+    ("model.layers.0.self_attn.k_proj.weight", "blocks.0.attn.k"),
+    ("model.layers.0.post_attention_layernorm.weight", "blocks.0.attn.post_norm"),
+    ("model.embed_tokens.weight", "embed"),
+];
+
 const BERT: &[(&str, &str)] = &[
     ("bert.encoder.layer.1.output.dense.weight", "blocks.1.mlp.down"),
     ("bert.encoder.layer.1.attention.self.query.weight", "blocks.1.attn.q"),
@@ -83,6 +90,11 @@ fn norm(tensor: &Tensor) -> f64 {
 #[test]
 fn llama_gradients_equal_the_reference() {
     check("llama", LLAMA);
+}
+
+#[test]
+fn gemma2_gradients_equal_the_reference() {
+    check("gemma2", GEMMA2);
 }
 
 #[test]

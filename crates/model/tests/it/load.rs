@@ -92,6 +92,20 @@ fn settings_that_contradict_each_other_are_named() {
 }
 
 #[test]
+fn settings_that_the_forward_pass_does_not_have_are_refused() {
+    let error = misconfigured("gemma3", "\"gemma3_text\"", "\"gemma3\"").to_string();
+    assert!(error.contains("expected gemma3_text"), "{error}");
+    let longrope = "\"rope_scaling\": {\"type\": \"longrope\"}";
+    let error = misconfigured("phi3", "\"rope_scaling\": null", longrope).to_string();
+    assert!(error.contains("rope_type") && error.contains("longrope"), "{error}");
+    let both = "\"use_bidirectional_attention\": true, \"use_cache\"";
+    let error = misconfigured("gemma3", "\"use_cache\"", both).to_string();
+    assert!(error.contains("use_bidirectional_attention"), "{error}");
+    let error = misconfigured("gptj", "\"rotary_dim\": 4", "\"rotary_dim\": 10").to_string();
+    assert!(error.contains("rotary_dim") && error.contains("up to the 8"), "{error}");
+}
+
+#[test]
 fn a_missing_tensor_of_a_group_is_named_in_full() {
     // One group more than the file has.
     let error = misconfigured("albert", "\"num_hidden_groups\": 1", "\"num_hidden_groups\": 2");

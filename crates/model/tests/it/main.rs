@@ -5,6 +5,7 @@
 
 mod checkpoints;
 mod delta;
+mod gemma3;
 mod golden;
 mod gradients;
 mod load;

@@ -7,7 +7,7 @@ use retcon_model::{Batch, Site, Spot};
 
 use crate::model;
 
-const DECODERS: &[&str] = &["llama", "gpt2", "mistral", "qwen3"];
+const DECODERS: &[&str] = &["llama", "gpt2", "mistral", "qwen3", "gptj", "neox", "gemma2"];
 
 /// Two sequences, and the position of each at which something changes.
 const SEQUENCES: [&[u32]; 2] = [&[3, 4, 5, 6, 7, 8], &[9, 10, 11, 12]];

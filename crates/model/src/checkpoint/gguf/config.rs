@@ -23,6 +23,7 @@ const NAMES: &[(&str, &str)] = &[
     ("attention.layer_norm_rms_epsilon", "rms_norm_eps"),
     ("attention.scale", "attention_multiplier"),
     ("attention.sliding_window", "sliding_window"),
+    ("attention.sliding_window_pattern", "sliding_window_pattern"),
     ("attn_logit_softcapping", "attn_logit_softcapping"),
     ("block_count", "num_hidden_layers"),
     ("context_length", "max_position_embeddings"),
@@ -36,6 +37,7 @@ const NAMES: &[(&str, &str)] = &[
     ("residual_scale", "residual_multiplier"),
     ("rope.dimension_count", "rotary_dim"),
     ("rope.freq_base", "rope_theta"),
+    ("rope.freq_base_swa", "rope_local_base_freq"),
     ("use_parallel_residual", "use_parallel_residual"),
 ];
 
@@ -129,7 +131,7 @@ fn derive_rotary_fraction(values: &mut Map<String, Json>) {
     let head = number("head_dim").or_else(|| {
         Some(number("hidden_size")? / number("num_attention_heads").filter(|n| *n > 0.0)?)
     });
-    if let Some(head) = head.filter(|head| rotary < *head) {
+    if let Some(head) = head.filter(|head| rotary <= *head) {
         values.insert("partial_rotary_factor".into(), json!(rotary / head));
     }
 }
