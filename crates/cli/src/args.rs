@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Edit(Box<Edit>),
     /// Compute the statistics of a model that rome, memit and their kin need
     Stats(Stats),
+    /// Choose blocks and numbers of a method for a model, by trial edits
+    Tune(Tune),
     /// Let a model memorize a set of facts
     Train(Box<Train>),
     /// Carry out an experiment: memorize facts, modify some, measure, draw
@@ -168,6 +170,12 @@ pub(crate) struct Edit {
     /// Of everything random
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Numbers that were published for a model, by its name; `retcon methods NAME` lists them
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) preset: Option<String>,
+    /// Take blocks by depth where none are given, instead of choosing them by trial edits
+    #[arg(long)]
+    pub(crate) no_tune: bool,
     /// Edit on top of this delta; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) delta: Vec<PathBuf>,
@@ -212,6 +220,23 @@ pub(crate) struct Stats {
     /// Also write them to this file
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Tune {
+    /// The model
+    pub(crate) model: String,
+    /// The editing method
+    #[arg(long, default_value = "rome")]
+    pub(crate) method: String,
+    /// Choose anew where a choice is kept
+    #[arg(long)]
+    pub(crate) again: bool,
+    #[command(flatten)]
+    pub(crate) text: Text,
+    /// Of everything random
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
 }
 
 /// Short ways to say `--set` for what is set most often.

@@ -66,7 +66,8 @@ fn code(error: &Error) -> u8 {
         Some(
             retcon::Error::BadSetting { .. }
             | retcon::Error::BadSettings { .. }
-            | retcon::Error::UnknownMethod { .. },
+            | retcon::Error::UnknownMethod { .. }
+            | retcon::Error::UnknownPreset { .. },
         ) => USAGE,
         _ => ERROR,
     }
@@ -118,6 +119,21 @@ fn toolkit_hint(error: &retcon::Error) -> Option<&'static str> {
         }
         E::SlotInDecoder { .. } => "end the prompt where its answer begins, without [MASK]",
         E::NoMask { .. } => "edit a model that was trained to fill masks, or a decoder",
+        E::UnknownPreset { .. } => {
+            "presets fit the models that they were published for; without one, blocks and numbers \
+             are chosen for the model at hand"
+        }
+        E::TooFewTokens { .. } => {
+            "give a longer text with --corpus, or do without its statistics: --set metric=identity"
+        }
+        E::BadStatistics { .. } => {
+            "statistics belong to one model and tokenizer: `retcon stats` makes them"
+        }
+        E::NoNullSpace { .. } => "try --set threshold=..., larger, or another method",
+        E::TooLarge { .. } => {
+            "try fewer steps, a smaller --set clamp=..., another block, or rome with all keys the same"
+        }
+        E::SharedBlocks { .. } => "use ft, which changes shared weights for all of their blocks",
         E::Diverged { .. } => "try a smaller --lr, or a --constraint",
         _ => return None,
     })

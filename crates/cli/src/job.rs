@@ -10,7 +10,7 @@ use retcon::edit::scope::{Blocks, Scope};
 use retcon::experiment::{Facts, Plan, Scale};
 use retcon::model::generate::Sampling;
 use retcon::train::Course;
-use retcon::{Editor, Method, stats};
+use retcon::{Method, stats};
 use serde_json::{Map, Value};
 
 use crate::args::{self, Command};
@@ -23,6 +23,7 @@ pub(crate) enum Job {
     Ask(Ask),
     Edit(Edit),
     Stats(Box<Stats>),
+    Tune(Box<Tune>),
     Train(Train),
     Experiment(Box<Experiment>),
     Apply(Apply),
@@ -61,7 +62,10 @@ pub(crate) struct Edit {
     pub(crate) model: ModelRef,
     pub(crate) facts: Vec<Fact>,
     pub(crate) method: &'static Method,
-    pub(crate) editor: Box<dyn Editor>,
+    /// The settings that were given.
+    pub(crate) given: Map<String, Value>,
+    /// Whether what is not given may be chosen by trial.
+    pub(crate) may_tune: bool,
     pub(crate) statistics: Statistics,
     pub(crate) seed: u64,
     pub(crate) deltas: Vec<PathBuf>,
@@ -82,6 +86,15 @@ pub(crate) struct Text {
     /// A file, `-` or `own`.
     pub(crate) corpus: String,
     pub(crate) plan: stats::Plan,
+}
+
+/// Chooses settings.
+pub(crate) struct Tune {
+    pub(crate) model: ModelRef,
+    pub(crate) method: &'static Method,
+    pub(crate) again: bool,
+    pub(crate) text: Text,
+    pub(crate) seed: u64,
 }
 
 /// Computes statistics.
@@ -160,6 +173,7 @@ impl Job {
             Command::Ask(args) => Self::Ask(ask(args)?),
             Command::Edit(args) => Self::Edit(edit(*args)?),
             Command::Stats(args) => Self::Stats(Box::new(stats_job(args)?)),
+            Command::Tune(args) => Self::Tune(Box::new(tune(args)?)),
             Command::Train(args) => Self::Train(train(*args)?),
             Command::Experiment(args) => Self::Experiment(Box::new(experiment(args)?)),
             Command::Apply(args) => Self::Apply(apply(args)?),
@@ -206,7 +220,13 @@ fn ask(args: args::Ask) -> Result<Ask> {
 
 fn edit(args: args::Edit) -> Result<Edit> {
     let method = Method::find(&args.method)?;
-    let editor = (method.editor)(settings(method, &args.set, &args.aliases)?)?;
+    let mut given = match &args.preset {
+        Some(model) => method.preset(model)?,
+        None => Map::new(),
+    };
+    given.extend(settings(method, &args.set, &args.aliases)?);
+    // What makes no sense is told before anything is loaded.
+    (method.editor)(given.clone())?;
     let facts = facts(&args.facts, &args.facts_file)?;
     if args.out.exists() && !args.force {
         let what = format!("{} exists already", args.out.display());
@@ -217,7 +237,8 @@ fn edit(args: args::Edit) -> Result<Edit> {
         model: ModelRef::parse(&args.model)?,
         facts,
         method,
-        editor,
+        given,
+        may_tune: !args.no_tune,
         statistics: match args.stats {
             Some(file) => Statistics::File(file),
             None => Statistics::Text(text(args.text)?),
@@ -238,6 +259,16 @@ fn stats_job(args: args::Stats) -> Result<Stats> {
         blocks: args.blocks.as_deref().map(str::parse).transpose()?,
         text: text(args.text)?,
         out: args.out,
+    })
+}
+
+fn tune(args: args::Tune) -> Result<Tune> {
+    Ok(Tune {
+        model: ModelRef::parse(&args.model)?,
+        method: Method::find(&args.method)?,
+        again: args.again,
+        text: text(args.text)?,
+        seed: args.seed,
     })
 }
 

@@ -48,6 +48,7 @@ fn run(args: Args) -> Result<Outcome> {
         Job::Ask(job) => commands::ask::run(&shell, &job),
         Job::Edit(job) => commands::edit::run(&shell, &job),
         Job::Stats(job) => commands::stats::run(&shell, &job),
+        Job::Tune(job) => commands::tune::run(&shell, &job),
         Job::Train(job) => commands::train::run(&shell, &job),
         Job::Experiment(job) => commands::experiment::run(&shell, &job),
         Job::Apply(job) => commands::apply::run(&shell, &job),

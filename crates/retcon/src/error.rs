@@ -40,6 +40,19 @@ pub enum Error {
         /// All names.
         known: Vec<&'static str>,
     },
+    /// Nothing was published for a model.
+    #[error(
+        "there is no preset of `{method}` for `{found}`; there are: {}",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )]
+    UnknownPreset {
+        /// The method.
+        method: &'static str,
+        /// The model that was asked for.
+        found: String,
+        /// The models that there are presets for.
+        known: Vec<String>,
+    },
     /// An object is empty, or has no tokens.
     #[error("the object has no tokens, after: {prompt}")]
     EmptyObject {
@@ -121,6 +134,17 @@ pub enum Error {
         relative: f64,
         /// What it may be at most.
         limit: f64,
+    },
+    /// A sweep has nothing to try edits on.
+    #[error(
+        "the model knows {found} of the facts that come with the program, and at least {needed} \
+         that can be told apart are needed to choose settings by trial"
+    )]
+    KnowsTooLittle {
+        /// Facts that it knows.
+        found: usize,
+        /// Facts that are needed.
+        needed: usize,
     },
     /// There is no such block.
     #[error("there is no block {block}; the model has {n_blocks}")]

@@ -13,6 +13,7 @@ pub mod experiment;
 pub mod linalg;
 pub mod stats;
 pub mod train;
+pub mod tune;
 
 pub use edit::{Ctx, Editor, METHODS, Method, Progress};
 pub use error::{Error, Result};

@@ -13,7 +13,7 @@ use retcon::stats::Source;
 use retcon::{Ctx, Delta, Editor, Model, Report, compare};
 use serde_json::{Value, json};
 
-use super::Outcome;
+use super::{Outcome, tune};
 use crate::job::Edit;
 use crate::render::{bad, bold, bytes, good, pairs, plural, progress, report};
 use crate::shell::Shell;
@@ -42,7 +42,9 @@ pub(crate) fn run(shell: &Shell, job: &Edit) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let statistics = job.statistics.source()?;
-    let made = make(shell, &model, &facts, job.editor.as_ref(), statistics.as_ref(), job.seed)?;
+    let settings = tune::settle(shell, &model, job, statistics.as_ref())?;
+    let editor = (job.method.editor)(settings)?;
+    let made = make(shell, &model, &facts, editor.as_ref(), statistics.as_ref(), job.seed)?;
     shell.check()?;
     let keep = made.report.success || job.keep_failed;
     if keep {

@@ -34,7 +34,18 @@ fn describe(method: &Method) -> String {
     }
     let name = bold().apply_to(method.name);
     let source = dim().apply_to(format!("source: {}", method.source));
-    format!("{name}: {}\n{source}\n\n{}", method.summary, settings.trim_fmt())
+    let described = format!("{name}: {}\n{source}\n\n{}", method.summary, settings.trim_fmt());
+    let presets = method.presets();
+    if presets.is_empty() {
+        return described;
+    }
+    let mut published = table(["--preset", "settings", "source"]);
+    for preset in &presets {
+        let settings = preset.settings.iter().map(|(key, value)| format!("{key}={}", plain(value)));
+        let settings = settings.collect::<Vec<_>>().join(" ");
+        published.add_row([preset.models.join(" "), settings, preset.source.clone()]);
+    }
+    format!("{described}\n\n{}", published.trim_fmt())
 }
 
 /// A default as it is typed after `--set key=`.
@@ -55,5 +66,10 @@ fn to_json(method: &Method) -> Value {
         "summary": method.summary,
         "source": method.source,
         "settings": settings,
+        "presets": method.presets().iter().map(|preset| json!({
+            "models": preset.models,
+            "settings": preset.settings,
+            "source": preset.source,
+        })).collect::<Vec<_>>(),
     })
 }

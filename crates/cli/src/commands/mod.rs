@@ -12,6 +12,7 @@ pub(crate) mod methods;
 pub(crate) mod stack;
 pub(crate) mod stats;
 pub(crate) mod train;
+pub(crate) mod tune;
 pub(crate) mod undo;
 
 use retcon::Delta;

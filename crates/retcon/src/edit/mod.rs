@@ -12,6 +12,7 @@ pub mod memit;
 pub mod optim;
 mod past;
 pub mod prefixes;
+pub mod presets;
 pub mod recipe;
 mod regularize;
 pub mod rome;

@@ -1,0 +1,137 @@
+//! `tune`: a sweep of trial edits, kept for the edits that follow.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use retcon::stats::Source;
+use retcon::tune::{self, Trial, Tuned, n_edits};
+use retcon::{Ctx, Error, Method, Model};
+use serde_json::{Map, Value, json};
+
+use super::Outcome;
+use crate::cache;
+use crate::job::{Edit, Tune};
+use crate::render::{pairs, percent, progress, table};
+use crate::shell::Shell;
+
+/// Chooses settings, or tells what was chosen before.
+pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
+    let model = job.model.open(shell, &[])?;
+    let path = path(&model, job.method)?;
+    let kept = if job.again { None } else { tune::read(&path, &model)? };
+    let tuned = match kept {
+        Some(kept) => kept,
+        None => sweep(shell, &model, job.method, &job.text.kept()?, job.seed)?,
+    };
+    shell.say(evidence(&tuned))?;
+    shell.say(format!(
+        "\n{}",
+        pairs([
+            ("chosen", plain(&tuned.settings)),
+            ("facts", format!("{} of those asked are known to the model", tuned.n_known)),
+            ("file", path.display().to_string()),
+        ])
+    ))?;
+    shell.emit(&json!({"tuned": tuned, "file": path}))?;
+    Ok(Outcome::Done)
+}
+
+/// The settings of an edit: those that were given, and where no blocks are, those that a sweep chose.
+pub(crate) fn settle(
+    shell: &Shell,
+    model: &Model,
+    job: &Edit,
+    statistics: &dyn Source,
+) -> Result<Map<String, Value>> {
+    let wants = job.may_tune && is_swept(job.method) && !job.given.contains_key("blocks");
+    if !wants {
+        return Ok(job.given.clone());
+    }
+    let path = path(model, job.method)?;
+    let tuned = match tune::read(&path, model)? {
+        Some(kept) => kept,
+        None => {
+            let n = n_edits(model, job.method);
+            shell.note(format!(
+                "choosing blocks and numbers for this model by {n} trial edits, once \
+                 (--no-tune takes them by depth)"
+            ))?;
+            match sweep(shell, model, job.method, statistics, 0) {
+                Ok(tuned) => tuned,
+                Err(error) if knows_too_little(&error) => {
+                    shell.note(format!("{error}: blocks are taken by depth"))?;
+                    return Ok(job.given.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    shell.note(format!("tuned for this model: {}", plain(&tuned.settings)))?;
+    let mut settings = tuned.settings;
+    settings.extend(job.given.clone());
+    Ok(settings)
+}
+
+/// Whether a method has numbers that don't carry over from one model to another.
+fn is_swept(method: &Method) -> bool {
+    let defaults = (method.defaults)();
+    ["prefixes", "rate"].iter().any(|key| defaults.get(key).is_some())
+}
+
+fn knows_too_little(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Error::KnowsTooLittle { .. }))
+}
+
+fn path(model: &Model, method: &Method) -> Result<PathBuf> {
+    Ok(tune::path(&cache::folder()?.join("tuned"), model, method.name)?)
+}
+
+fn sweep(
+    shell: &Shell,
+    model: &Model,
+    method: &'static Method,
+    statistics: &dyn Source,
+    seed: u64,
+) -> Result<Tuned> {
+    let bar = progress::steps(shell);
+    let report = |p: &_| progress::step(&bar, p);
+    let ctx = Ctx { seed, progress: &report, cancel: shell.cancel, statistics };
+    let tuned = tune::tune(&ctx, model, method);
+    bar.finish_and_clear();
+    let tuned = tuned?;
+    let path = path(model, method)?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    tune::write(&tuned, &path)?;
+    Ok(tuned)
+}
+
+fn evidence(tuned: &Tuned) -> String {
+    let mut rows =
+        table(["settings", "edits", "rewrite", "paraphrase", "locality", "score", "s/edit"]);
+    for trial in &tuned.trials {
+        let Trial { settings, n, rewrite, paraphrase, locality, seconds } = trial;
+        rows.add_row([
+            plain(settings),
+            n.to_string(),
+            percent(*rewrite),
+            percent(*paraphrase),
+            percent(*locality),
+            percent(trial.score()),
+            format!("{seconds:.1}"),
+        ]);
+    }
+    rows.trim_fmt()
+}
+
+fn plain(settings: &Map<String, Value>) -> String {
+    if settings.is_empty() {
+        return "as the method has them".to_owned();
+    }
+    let pair = |(key, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{key}={text}"),
+        other => format!("{key}={other}"),
+    };
+    settings.iter().map(pair).collect::<Vec<_>>().join(" ")
+}

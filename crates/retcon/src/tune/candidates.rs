@@ -1,0 +1,77 @@
+//! What a sweep tries: blocks at several depths, then other numbers than the method's own.
+
+use std::collections::BTreeSet;
+
+use retcon_model::Model;
+use retcon_model::spec::NormOrder;
+use serde_json::{Map, Value, json};
+
+use super::{LEFT, ROUNDS};
+use crate::edit::Method;
+use crate::edit::prefixes::prefixes;
+use crate::error::Result;
+
+/// Depths at which a block is tried.
+const DEPTHS: [f64; 8] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+
+/// Blocks of a method that spreads what is missing over several.
+const SPREAD: usize = 5;
+
+/// Settings that belong to every trial, and not to what is chosen: the prefixes, written once, and
+/// fewer of them than an edit has that counts.
+pub(super) fn fixed(model: &Model, method: &Method, seed: u64) -> Result<Map<String, Value>> {
+    let mut fixed = Map::new();
+    if (method.defaults)().get("prefixes").is_some() {
+        fixed.insert("prefixes".to_owned(), json!(prefixes(model, &[10; 5], seed)?));
+    }
+    Ok(fixed)
+}
+
+/// Choices of blocks, from the front to the back.
+pub(super) fn blocks(model: &Model, method: &Method) -> Vec<Map<String, Value>> {
+    let (n, defaults) = (model.spec().n_blocks, (method.defaults)());
+    // A method whose value is the block's output shares it out, where the model allows it.
+    let spreads = defaults.get("site").is_some_and(|site| site != "mlp")
+        && model.spec().norm_order == NormOrder::Pre
+        && method.name != "emmet";
+    let of_depth = |depth: f64| {
+        let last = ((depth * n as f64) as usize).min(n - 1);
+        match spreads {
+            true => (last.saturating_sub(SPREAD - 1), last),
+            false => (last, last),
+        }
+    };
+    let choices: BTreeSet<_> = DEPTHS.into_iter().map(of_depth).collect();
+    let settings = |(first, last): (usize, usize)| {
+        let blocks = if first == last { last.to_string() } else { format!("{first}-{last}") };
+        Map::from_iter([("blocks".to_owned(), json!(blocks))])
+    };
+    choices.into_iter().map(settings).collect()
+}
+
+/// Other numbers, one at a time: what published presets have for other widths doesn't carry over.
+pub(super) fn numbers(method: &Method) -> Vec<(String, Value)> {
+    let defaults = (method.defaults)();
+    let mut numbers = Vec::new();
+    for (key, factors) in [
+        ("mu", [0.01, 0.1].as_slice()),
+        ("clamp", &[0.5]),
+        ("learning_rate", &[0.4]),
+        ("threshold", &[0.1]),
+        ("rate", &[100.0, 10_000.0]),
+    ] {
+        let Some(default) = defaults.get(key).and_then(Value::as_f64) else { continue };
+        let matters = key != "threshold" || defaults["metric"] == "null-space";
+        if default > 0.0 && matters {
+            numbers.extend(factors.iter().map(|factor| (key.to_owned(), json!(factor * default))));
+        }
+    }
+    numbers
+}
+
+/// Edits that a sweep makes.
+pub fn n_edits(model: &Model, method: &Method) -> usize {
+    let n_blocks = blocks(model, method).len();
+    let more = ROUNDS[1] - ROUNDS[0];
+    n_blocks * ROUNDS[0] + n_blocks.min(LEFT) * more + numbers(method).len() * ROUNDS[1]
+}

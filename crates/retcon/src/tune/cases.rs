@@ -1,0 +1,114 @@
+//! Facts of the library's set that a model knows, each with another object, other wordings, and other
+//! facts of its relation.
+
+use retcon_model::Model;
+use retcon_model::generate::is_decoder;
+
+use super::Case;
+use crate::data::Fact;
+use crate::data::knowledge::{Example, FactSet, Wording};
+use crate::edit::lookup::{Query, query};
+use crate::error::Result;
+use crate::eval::accuracy::said;
+
+/// Facts of one relation that are asked, so that all relations have a chance.
+const PER_RELATION: usize = 12;
+
+/// Other facts of a relation that must not change.
+const NEIGHBORS: usize = 6;
+
+/// Up to `n` facts, of one relation after another, and how many of those asked the model knows.
+pub(super) fn cases(model: &Model, n: usize, seed: u64) -> Result<(Vec<Case>, usize)> {
+    let set = FactSet::world();
+    let mut of_relation: Vec<Vec<usize>> = vec![Vec::new(); set.relations.len()];
+    for (fact, triple) in set.triples.iter().enumerate() {
+        if of_relation[triple.relation].len() < PER_RELATION {
+            of_relation[triple.relation].push(fact);
+        }
+    }
+    let mut known: Vec<Vec<usize>> = Vec::new();
+    for facts in of_relation {
+        let mut asked = Vec::new();
+        for fact in facts {
+            let object = &set.triples[fact].object;
+            if let Some(query) = asking(model, &set, fact, object, Wording::Template(0))? {
+                asked.push((fact, query));
+            }
+        }
+        let (facts, queries): (Vec<usize>, Vec<Query>) = asked.into_iter().unzip();
+        let said = said(model, &queries)?;
+        known.push(facts.into_iter().zip(said).filter(|(_, said)| *said).map(|(f, _)| f).collect());
+    }
+    let n_known = known.iter().map(Vec::len).sum();
+    // Two facts and more can be told apart from one another.
+    known.retain(|facts| facts.len() > 1);
+    let mut cases = Vec::new();
+    for round in 0..PER_RELATION {
+        for facts in &known {
+            let Some(&fact) = facts.get(round) else { continue };
+            if cases.len() < n
+                && let Some(case) = case(model, &set, fact, facts, seed)?
+            {
+                cases.push(case);
+            }
+        }
+    }
+    Ok((cases, n_known))
+}
+
+fn case(
+    model: &Model,
+    set: &FactSet,
+    fact: usize,
+    known: &[usize],
+    seed: u64,
+) -> Result<Option<Case>> {
+    let Some(modified) = set.modify(&[fact], seed)?.pop() else { return Ok(None) };
+    let Some(example) = example(model, set, fact, &modified.object, Wording::Template(0))? else {
+        return Ok(None);
+    };
+    let edit = query(model, &example.prompt, &modified.object)?;
+    let n_templates = set.relations[set.triples[fact].relation].templates.len();
+    let mut paraphrases = Vec::new();
+    for template in 1..n_templates {
+        let wording = Wording::Template(template);
+        paraphrases.extend(asking(model, set, fact, &modified.object, wording)?);
+    }
+    let mut neighbors = Vec::new();
+    for &other in known.iter().filter(|&&other| other != fact).take(NEIGHBORS) {
+        let object = &set.triples[other].object;
+        neighbors.extend(asking(model, set, other, object, Wording::Template(0))?);
+    }
+    if paraphrases.is_empty() || neighbors.is_empty() {
+        return Ok(None);
+    }
+    let fact = Fact::new(example.prompt, &modified.object)?;
+    Ok(Some(Case { fact, edit, paraphrases, neighbors }))
+}
+
+fn example(
+    model: &Model,
+    set: &FactSet,
+    fact: usize,
+    object: &str,
+    wording: Wording,
+) -> Result<Option<Example>> {
+    Ok(match is_decoder(model.spec()) {
+        true => set.example_before(fact, object, wording)?,
+        false => set.example(fact, object, wording)?,
+    })
+}
+
+/// A fact with an object as it is asked in a wording; `None` where the wording has no place for it.
+fn asking(
+    model: &Model,
+    set: &FactSet,
+    fact: usize,
+    object: &str,
+    wording: Wording,
+) -> Result<Option<Query>> {
+    match example(model, set, fact, object, wording)? {
+        Some(example) => Ok(Some(query(model, &example.prompt, object)?)),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,46 @@
+//! What a sweep found as a file, so that it runs once for a model and a method.
+
+use std::path::{Path, PathBuf};
+
+use retcon_model::{Model, atomic};
+
+use super::Tuned;
+use crate::error::{Error, Result};
+use crate::stats;
+
+/// What tells `model` apart from any other.
+pub(super) fn fingerprint(model: &Model) -> Result<String> {
+    stats::fingerprint(model, model.spec().n_blocks)
+}
+
+/// Where the settings of a method for `model` are kept in `folder`.
+///
+/// # Errors
+/// Where the model's files can't be read.
+pub fn path(folder: &Path, model: &Model, method: &str) -> Result<PathBuf> {
+    let fingerprint = stats::fingerprint(model, 1)?;
+    Ok(folder.join(format!("{method}-{}.json", &fingerprint[..16])))
+}
+
+/// Writes `tuned` at `path`, whole or not at all.
+///
+/// # Errors
+/// Where the file can't be written.
+pub fn write(tuned: &Tuned, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(tuned).expect("settings have string keys");
+    Ok(atomic::write(path, |to| to.write_all(text.as_bytes()))?)
+}
+
+/// What is at `path` of `model`; `None` where nothing is, or it is of another model.
+///
+/// # Errors
+/// [`Error::BadFolder`] where the file is broken.
+pub fn read(path: &Path, model: &Model) -> Result<Option<Tuned>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let bad = |what: String| Error::BadFolder { path: path.to_owned(), what };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let tuned: Tuned = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    Ok(if tuned.model == fingerprint(&model.base())? { Some(tuned) } else { None })
+}
