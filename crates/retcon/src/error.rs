@@ -122,6 +122,12 @@ pub enum Error {
         /// The family.
         family: &'static str,
     },
+    /// A value makes no difference to what is asked.
+    #[error("nothing after block {block} reads the value there: choose an earlier block")]
+    NothingReads {
+        /// The block.
+        block: usize,
+    },
     /// A change would destroy what is there.
     #[error(
         "the change to block {block} is {relative:.1} times as large as the weight, more than \

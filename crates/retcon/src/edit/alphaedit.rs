@@ -18,7 +18,7 @@ fn alphaedit() -> Recipe {
         decay: 0.5,
         clamp: 0.75,
         metric: MetricName::NullSpace,
-        mu: 10.0,
+        mu: Some(10.0),
         past: true,
         ..Recipe::memit()
     }

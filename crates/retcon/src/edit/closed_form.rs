@@ -119,6 +119,10 @@ impl Written<'_> {
     fn offsets(&self, ctx: &Ctx<'_>, found: &Found) -> Result<(Mat<f64>, Option<f64>)> {
         let offsets = to_mat(&found.offsets)?.transpose().to_owned();
         check_finite(offsets.as_ref(), "a value")?;
+        let has_moved = |i: usize| found.outcomes[i].n_steps == 0 || offsets.col(i).norm_l2() > 0.0;
+        if !(0..offsets.ncols()).all(has_moved) {
+            return Err(Error::NothingReads { block: self.last() });
+        }
         let anchor = match self.recipe.anchor {
             Anchor::Named(NamedAnchor::None) => return Ok((offsets, None)),
             Anchor::Norm(norm) => norm,
@@ -156,7 +160,8 @@ impl Written<'_> {
             let present = self.states(&current, self.recipe.present, spot)?;
             let missing = faer::Scale(part) * (&target - present);
             let through = through.as_ref().map(Mat::as_ref);
-            let solved = solve(metric, self.recipe.mu, keys.as_ref(), past.as_ref(), through)?;
+            let mu = self.recipe.mu(keys.nrows());
+            let solved = solve(metric, mu, keys.as_ref(), past.as_ref(), through)?;
             let change = self.change(block, missing, solved.right, solved.condition)?;
             current =
                 current.with_updates(&BTreeMap::from([(down(block), change.update.clone())]))?;

@@ -15,7 +15,7 @@ use super::{Method, to_value};
 
 /// One block, with the numbers of the authors' repository for Llama 2 but EasyEdit's clamp.
 fn emmet() -> Recipe {
-    Recipe { blocks: Blocks::Auto, site: ValueSite::Mlp, mu: 0.1, ..Recipe::memit() }
+    Recipe { blocks: Blocks::Auto, site: ValueSite::Mlp, mu: Some(0.1), ..Recipe::memit() }
 }
 
 /// The numbers of the authors' repository for GPT-J.
@@ -29,7 +29,6 @@ fn pmet() -> Recipe {
         clamp: 0.75,
         stop_kl: Some(0.01),
         weight_when_leading: 0.1,
-        mu: 6000.0,
         spread: Spread::Root,
         ..Recipe::memit()
     }

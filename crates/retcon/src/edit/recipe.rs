@@ -67,8 +67,8 @@ pub struct Recipe {
     pub metric: MetricName,
     /// What counts as nothing, of an eigenvalue of the second moment.
     pub threshold: f64,
-    /// How soft the constraint is.
-    pub mu: f64,
+    /// How soft the constraint is; the width of a key where it is not given.
+    pub mu: Option<f64>,
     /// What is added to the second moment's diagonal.
     pub ridge: f64,
     /// Whether the keys of earlier edits are protected, and these are handed on.
@@ -177,7 +177,10 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ),
     ("metric", "what makes a change small: moment (of keys), identity, null-space"),
     ("threshold", "below it an eigenvalue of the moment counts as nothing (null-space)"),
-    ("mu", "how soft the constraint is: 0 is hard; MEMIT's lambda, AlphaEdit's L2"),
+    (
+        "mu",
+        "how soft the constraint is: 0 is hard; MEMIT's lambda, AlphaEdit's L2; null: the width of a key",
+    ),
     ("ridge", "what is added to the moment's diagonal (ENCORE: beta over lambda)"),
     ("past", "whether keys of earlier edits are protected, and these are handed on"),
     (
@@ -214,7 +217,7 @@ impl Recipe {
             through: Of::All,
             metric: MetricName::Moment,
             threshold: 0.02,
-            mu: 15_000.0,
+            mu: None,
             ridge: 0.0,
             past: false,
             spread: Spread::Even,
@@ -241,7 +244,7 @@ impl Recipe {
         let at_least_zero = [
             ("kl", self.kl),
             ("decay", self.decay),
-            ("mu", self.mu),
+            ("mu", self.mu.unwrap_or_default()),
             ("ridge", self.ridge),
             ("stop_loss", self.stop_loss),
             ("weight_when_leading", self.weight_when_leading),
@@ -267,7 +270,7 @@ impl Recipe {
         if let Some(base) = self.condense.filter(|base| !(*base > 1.0 && base.is_finite())) {
             return bad("condense", "a number above 1", base.to_string());
         }
-        if self.through == Of::Bare && (self.mu != 0.0 || self.past) {
+        if self.through == Of::Bare && (self.mu != Some(0.0) || self.past) {
             return bad("through", "all, unless mu is 0 and past is false", "bare".to_owned());
         }
         if let Some(n) = self.prefix_tokens.iter().find(|n| !(1..=100).contains(*n)) {
@@ -293,7 +296,8 @@ impl Recipe {
             (Blocks::Auto, ValueSite::Mlp) => vec![n / 5],
             (Blocks::Auto, _) if !is_pre => vec![n / 5],
             (Blocks::Auto, _) => {
-                let last = (n * 3).div_ceil(10).min(n - 1);
+                // After the last block nothing is left that could read the value.
+                let last = (n * 3).div_ceil(10).min(n.saturating_sub(2));
                 (last.saturating_sub(4)..=last).collect()
             }
             (blocks, _) => blocks.resolve(n)?,
@@ -316,6 +320,13 @@ impl Recipe {
             ValueSite::Block | ValueSite::Mlp => vec![Spot::MlpOut],
             ValueSite::MlpAndAttention => vec![Spot::MlpOut, Spot::AttnOut],
         }
+    }
+
+    /// How soft the constraint is for keys of `width` numbers. With the second moment as the metric an
+    /// average key has `kᵀ C⁻¹ k = width`, so half of what is missing is written where nothing is given;
+    /// the lambda of 15,000 that was published for MLPs as wide does the same there.
+    pub fn mu(&self, width: usize) -> f64 {
+        self.mu.unwrap_or(width as f64)
     }
 
     /// How values are searched at `block`.

@@ -23,7 +23,7 @@ fn base() -> Recipe {
         site: ValueSite::Mlp,
         start: Of::All,
         present: Of::All,
-        mu: 0.0,
+        mu: Some(0.0),
         ..Recipe::memit()
     }
 }

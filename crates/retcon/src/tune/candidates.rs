@@ -35,7 +35,7 @@ pub(super) fn blocks(model: &Model, method: &Method) -> Vec<Map<String, Value>> 
         && model.spec().norm_order == NormOrder::Pre
         && method.name != "emmet";
     let of_depth = |depth: f64| {
-        let last = ((depth * n as f64) as usize).min(n - 1);
+        let last = ((depth * n as f64) as usize).min(n.saturating_sub(2));
         match spreads {
             true => (last.saturating_sub(SPREAD - 1), last),
             false => (last, last),
@@ -50,8 +50,11 @@ pub(super) fn blocks(model: &Model, method: &Method) -> Vec<Map<String, Value>> 
 }
 
 /// Other numbers, one at a time: what published presets have for other widths doesn't carry over.
-pub(super) fn numbers(method: &Method) -> Vec<(String, Value)> {
-    let defaults = (method.defaults)();
+pub(super) fn numbers(model: &Model, method: &Method) -> Vec<(String, Value)> {
+    let mut defaults = (method.defaults)();
+    if defaults.get("mu").is_some_and(Value::is_null) {
+        defaults["mu"] = json!(model.spec().d_mlp);
+    }
     let mut numbers = Vec::new();
     for (key, factors) in [
         ("mu", [0.01, 0.1].as_slice()),
@@ -73,5 +76,5 @@ pub(super) fn numbers(method: &Method) -> Vec<(String, Value)> {
 pub fn n_edits(model: &Model, method: &Method) -> usize {
     let n_blocks = blocks(model, method).len();
     let more = ROUNDS[1] - ROUNDS[0];
-    n_blocks * ROUNDS[0] + n_blocks.min(LEFT) * more + numbers(method).len() * ROUNDS[1]
+    n_blocks * ROUNDS[0] + n_blocks.min(LEFT) * more + numbers(model, method).len() * ROUNDS[1]
 }

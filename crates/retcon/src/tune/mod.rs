@@ -122,7 +122,7 @@ pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tun
     best_first(&mut candidates);
     let mut best = candidates[0].settings.clone();
     let mut top = candidates[0].score();
-    for (key, value) in candidates::numbers(method) {
+    for (key, value) in candidates::numbers(model, method) {
         let mut settings = best.clone();
         settings.insert(key, value);
         let mut candidate = Candidate::new(settings);

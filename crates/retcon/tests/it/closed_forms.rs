@@ -285,7 +285,7 @@ fn memit_with_past_keys_is_joint_ridge_regression_in_any_order() {
 
 #[test]
 fn every_method_keeps_its_promises() {
-    for name in ["llama", "gpt2"] {
+    for name in ["llama", "gpt2", "gptj", "neox", "gemma3", "olmo2"] {
         let model = model(name);
         let facts = two();
         let text = query(&model, &facts[0].prompt, "Rome").unwrap().ids;
