@@ -6,10 +6,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 pub mod data;
+pub mod draw;
 pub mod edit;
 pub mod error;
 pub mod eval;
 pub mod experiment;
+mod interval;
 pub mod train;
 
 pub use edit::{Ctx, Editor, METHODS, Method, Progress};

@@ -187,7 +187,7 @@ fn training_knows_nothing_of_measuring_or_experiments() {
 
 #[test]
 fn nothing_knows_of_experiments() {
-    for folder in ["data", "edit", "eval", "train"] {
+    for folder in ["data", "draw", "edit", "eval", "train"] {
         never(
             &format!("crates/retcon/src/{folder}"),
             &[],
@@ -195,6 +195,25 @@ fn nothing_knows_of_experiments() {
             "Experiments stand on everything else.",
         );
     }
+}
+
+#[test]
+fn drawing_knows_nothing_of_what_is_drawn() {
+    let words = [
+        "retcon_model",
+        "retcon_kernels",
+        "candle_core",
+        "crate::data",
+        "crate::edit",
+        "crate::eval",
+        "crate::train",
+    ];
+    never(
+        "crates/retcon/src/draw",
+        &[],
+        &words,
+        "A picture takes names and numbers; whoever draws one says what they are.",
+    );
 }
 
 #[test]
