@@ -2,8 +2,9 @@
 
 mod heat_map;
 mod png;
+mod with_axes;
 
-pub use heat_map::HeatMap;
+pub use heat_map::{Axes, HeatMap, Hue};
 pub use png::png;
 
 use crate::error::Error;

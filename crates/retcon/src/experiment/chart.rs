@@ -4,7 +4,7 @@ use plotters::element::{Circle, DashedPathElement, Text};
 use plotters::prelude::*;
 
 use super::summary::{Line, stairs};
-use crate::draw::{FONT, HeatMap, failed};
+use crate::draw::{FONT, HeatMap, Hue, failed};
 use crate::error::Result;
 use crate::interval::mean_and_interval;
 
@@ -96,6 +96,8 @@ pub(super) fn heat_map(title: &str, lines: &[&Line]) -> Result<String> {
         columns: components.into_iter().map(str::to_owned).collect(),
         values,
         range: (0.0, 1.0),
+        hue: Hue::Blue,
+        axes: None,
     };
     map.svg()
 }
