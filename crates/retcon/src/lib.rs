@@ -12,6 +12,7 @@ pub mod error;
 pub mod eval;
 pub mod experiment;
 mod interval;
+pub mod trace;
 pub mod train;
 
 pub use edit::{Ctx, Editor, METHODS, Method, Progress};

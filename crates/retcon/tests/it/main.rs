@@ -7,6 +7,7 @@ mod finetune;
 mod knowledge;
 mod lookup;
 mod measures;
+mod trace;
 mod train;
 
 use std::path::{Path, PathBuf};

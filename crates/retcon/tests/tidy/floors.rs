@@ -186,8 +186,22 @@ fn training_knows_nothing_of_measuring_or_experiments() {
 }
 
 #[test]
+fn tracing_knows_nothing_of_methods_or_measures() {
+    let mut words = vec!["crate::eval", "crate::train", "eval::", "train::"];
+    let stages = ["edit::compact", "edit::fixed", "edit::optim", "edit::scope", "Editor", "Method"];
+    words.extend(stages);
+    never(
+        "crates/retcon/src/trace",
+        &[],
+        &words,
+        "A trace looks at one model as it is. Of editing it may use lookup, where text meets \
+        tokens, and Ctx with Progress.",
+    );
+}
+
+#[test]
 fn nothing_knows_of_experiments() {
-    for folder in ["data", "draw", "edit", "eval", "train"] {
+    for folder in ["data", "draw", "edit", "eval", "trace", "train"] {
         never(
             &format!("crates/retcon/src/{folder}"),
             &[],
