@@ -1,5 +1,7 @@
 //! What was meant: arguments checked and typed, paths resolved, before anything is loaded.
 
+mod trace;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -17,11 +19,14 @@ use crate::args::{self, Command};
 use crate::failure::{advised, usage};
 use crate::model_ref::ModelRef;
 
+pub(crate) use trace::{Asked, Out, Trace};
+
 /// A command that makes sense.
 pub(crate) enum Job {
     Demo(Demo),
     Ask(Ask),
     Edit(Edit),
+    Trace(Box<Trace>),
     Train(Train),
     Experiment(Box<Experiment>),
     Apply(Apply),
@@ -134,6 +139,7 @@ impl Job {
             Command::Demo(args) => Self::Demo(demo(args)?),
             Command::Ask(args) => Self::Ask(ask(args)?),
             Command::Edit(args) => Self::Edit(edit(*args)?),
+            Command::Trace(args) => Self::Trace(Box::new(trace::trace(*args)?)),
             Command::Train(args) => Self::Train(train(*args)?),
             Command::Experiment(args) => Self::Experiment(Box::new(experiment(args)?)),
             Command::Apply(args) => Self::Apply(apply(args)?),

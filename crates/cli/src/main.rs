@@ -45,6 +45,7 @@ fn run(args: Args) -> Result<Outcome> {
         Job::Demo(job) => commands::demo::run(&shell, &job),
         Job::Ask(job) => commands::ask::run(&shell, &job),
         Job::Edit(job) => commands::edit::run(&shell, &job),
+        Job::Trace(job) => commands::trace::run(&shell, &job),
         Job::Train(job) => commands::train::run(&shell, &job),
         Job::Experiment(job) => commands::experiment::run(&shell, &job),
         Job::Apply(job) => commands::apply::run(&shell, &job),

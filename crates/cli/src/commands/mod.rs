@@ -10,6 +10,7 @@ pub(crate) mod inspect;
 pub(crate) mod merge;
 pub(crate) mod methods;
 pub(crate) mod stack;
+pub(crate) mod trace;
 pub(crate) mod train;
 pub(crate) mod undo;
 
