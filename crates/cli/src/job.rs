@@ -1,21 +1,27 @@
 //! What was meant: arguments checked and typed, paths resolved, before anything is loaded.
 
+mod stats;
+mod trace;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap_complete::Shell as CompletionShell;
+use retcon::Method;
 use retcon::data::{self, Fact, Format};
-use retcon::edit::scope::{Blocks, Scope};
+use retcon::edit::scope::Scope;
 use retcon::experiment::{Facts, Plan, Scale};
 use retcon::model::generate::Sampling;
 use retcon::train::Course;
-use retcon::{Method, stats};
 use serde_json::{Map, Value};
 
 use crate::args::{self, Command};
 use crate::failure::{advised, usage};
 use crate::model_ref::ModelRef;
+
+pub(crate) use stats::{Statistics, Stats, Text, Tune};
+pub(crate) use trace::{Asked, Out, Trace};
 
 /// A command that makes sense.
 pub(crate) enum Job {
@@ -24,6 +30,7 @@ pub(crate) enum Job {
     Edit(Edit),
     Stats(Box<Stats>),
     Tune(Box<Tune>),
+    Trace(Box<Trace>),
     Train(Train),
     Experiment(Box<Experiment>),
     Apply(Apply),
@@ -71,38 +78,6 @@ pub(crate) struct Edit {
     pub(crate) deltas: Vec<PathBuf>,
     pub(crate) out: PathBuf,
     pub(crate) keep_failed: bool,
-}
-
-/// Where statistics come from.
-pub(crate) enum Statistics {
-    /// A file.
-    File(PathBuf),
-    /// The cache, or a text.
-    Text(Text),
-}
-
-/// A text, and how statistics are computed over it.
-pub(crate) struct Text {
-    /// A file, `-` or `own`.
-    pub(crate) corpus: String,
-    pub(crate) plan: stats::Plan,
-}
-
-/// Chooses settings.
-pub(crate) struct Tune {
-    pub(crate) model: ModelRef,
-    pub(crate) method: &'static Method,
-    pub(crate) again: bool,
-    pub(crate) text: Text,
-    pub(crate) seed: u64,
-}
-
-/// Computes statistics.
-pub(crate) struct Stats {
-    pub(crate) model: ModelRef,
-    pub(crate) blocks: Option<Blocks>,
-    pub(crate) text: Text,
-    pub(crate) out: Option<PathBuf>,
 }
 
 /// Trains a model.
@@ -172,8 +147,9 @@ impl Job {
             Command::Demo(args) => Self::Demo(demo(args)?),
             Command::Ask(args) => Self::Ask(ask(args)?),
             Command::Edit(args) => Self::Edit(edit(*args)?),
-            Command::Stats(args) => Self::Stats(Box::new(stats_job(args)?)),
-            Command::Tune(args) => Self::Tune(Box::new(tune(args)?)),
+            Command::Stats(args) => Self::Stats(Box::new(stats::stats(args)?)),
+            Command::Tune(args) => Self::Tune(Box::new(stats::tune(args)?)),
+            Command::Trace(args) => Self::Trace(Box::new(trace::trace(*args)?)),
             Command::Train(args) => Self::Train(train(*args)?),
             Command::Experiment(args) => Self::Experiment(Box::new(experiment(args)?)),
             Command::Apply(args) => Self::Apply(apply(args)?),
@@ -241,52 +217,13 @@ fn edit(args: args::Edit) -> Result<Edit> {
         may_tune: !args.no_tune,
         statistics: match args.stats {
             Some(file) => Statistics::File(file),
-            None => Statistics::Text(text(args.text)?),
+            None => Statistics::Text(stats::text(args.text)?),
         },
         seed: args.seed,
         deltas: args.delta,
         out: args.out,
         keep_failed: args.keep_failed,
     })
-}
-
-fn stats_job(args: args::Stats) -> Result<Stats> {
-    if let Some(out) = &args.out {
-        has_folder(out)?;
-    }
-    Ok(Stats {
-        model: ModelRef::parse(&args.model)?,
-        blocks: args.blocks.as_deref().map(str::parse).transpose()?,
-        text: text(args.text)?,
-        out: args.out,
-    })
-}
-
-fn tune(args: args::Tune) -> Result<Tune> {
-    Ok(Tune {
-        model: ModelRef::parse(&args.model)?,
-        method: Method::find(&args.method)?,
-        again: args.again,
-        text: text(args.text)?,
-        seed: args.seed,
-    })
-}
-
-fn text(args: args::Text) -> Result<Text> {
-    let args::Text { corpus, window, tokens: most_tokens, tolerance } = args;
-    if window == 0 {
-        bail!(usage("--window: expected at least 1, found: 0"));
-    }
-    if !(tolerance >= 0.0 && tolerance.is_finite()) {
-        bail!(usage(format!("--tolerance: expected 0 or more, found: {tolerance}")));
-    }
-    if !matches!(corpus.as_str(), "own" | "-") && !Path::new(&corpus).is_file() {
-        bail!(advised(
-            format!("--corpus: there is no file {corpus}"),
-            "give a text file, one text a line, or a .jsonl file with the key `text`"
-        ));
-    }
-    Ok(Text { corpus, plan: stats::Plan { window, most_tokens, tolerance } })
 }
 
 fn train(args: args::Train) -> Result<Train> {

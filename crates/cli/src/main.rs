@@ -49,6 +49,7 @@ fn run(args: Args) -> Result<Outcome> {
         Job::Edit(job) => commands::edit::run(&shell, &job),
         Job::Stats(job) => commands::stats::run(&shell, &job),
         Job::Tune(job) => commands::tune::run(&shell, &job),
+        Job::Trace(job) => commands::trace::run(&shell, &job),
         Job::Train(job) => commands::train::run(&shell, &job),
         Job::Experiment(job) => commands::experiment::run(&shell, &job),
         Job::Apply(job) => commands::apply::run(&shell, &job),

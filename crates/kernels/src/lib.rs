@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | [`rows`] | [`gather_rows`](rows::gather_rows) | the rows of `x` at given places |
 //! | | [`scatter_add_rows`](rows::scatter_add_rows) | `x` with rows added at given places |
+//! | | [`set_rows`](rows::set_rows) | `x` with other rows at given places |
 //! | | [`add`](rows::add), [`scale`](rows::scale) | `a + b`, `factor x` |
 //! | [`linear`] | [`linear`](linear::linear) | `x wᵀ`, and `+ onto` |
 //! | | [`add_bias`](linear::add_bias) | `x + bias` for every row |

@@ -67,6 +67,31 @@ pub fn scatter_add_rows(x: &Var, rows: &[u32], add: &Var) -> Result<Var> {
     })
 }
 
+/// `x` with the rows of `with` in the place of its rows `rows`.
+///
+/// `x` is `[n, d]`, `with` `[rows, d]`, the result `[n, d]`; no row may be named twice. Gradients:
+/// `dx` is `dy` with zeros in those rows, and `d with` is the rows `rows` of `dy`.
+///
+/// # Errors
+/// Where the shapes don't fit or a row is past the end.
+pub fn set_rows(x: &Var, rows: &[u32], with: &Var) -> Result<Var> {
+    let (n, d) = shape::matrix("set_rows", "input", "[n, d]", x.value())?;
+    shape::check("set_rows", "new rows", &[rows.len(), d], with.value())?;
+    shape::check_indices("set_rows", n, rows)?;
+    let rows = rows.to_vec();
+    let y = reference::set_rows(x.value(), &rows, with.value())?;
+    Ok(Var::record(y, &[x, with], move |dy, inputs| {
+        if let Some(slot) = inputs.slot(0) {
+            let zeros = Tensor::zeros((rows.len(), d), dy.dtype(), dy.device())?;
+            slot.add_owned(reference::set_rows(dy, &rows, &zeros)?)?;
+        }
+        if let Some(slot) = inputs.slot(1) {
+            slot.add_owned(reference::gather_rows(dy, &rows)?)?;
+        }
+        Ok(())
+    }))
+}
+
 /// `y = a + b`, elementwise.
 ///
 /// Gradients: `da = db = dy`.
@@ -134,6 +159,20 @@ pub mod reference {
     pub fn scatter_add_rows(x: &Tensor, rows: &[u32], add: &Tensor) -> Result<Tensor> {
         let rows = Tensor::new(rows, x.device())?;
         Ok(x.contiguous()?.index_add(&rows, &add.contiguous()?, 0)?)
+    }
+
+    /// What [`set_rows`](super::set_rows) computes.
+    ///
+    /// # Errors
+    /// Where the shapes don't fit.
+    pub fn set_rows(x: &Tensor, rows: &[u32], with: &Tensor) -> Result<Tensor> {
+        let n = x.dim(0)?;
+        // Below `x` in one matrix, the new rows are picked in the place of the old ones.
+        let mut picked: Vec<u32> = (0..n as u32).collect();
+        for (i, &row) in rows.iter().enumerate() {
+            picked[row as usize] = (n + i) as u32;
+        }
+        gather_rows(&Tensor::cat(&[x, with], 0)?, &picked)
     }
 
     /// What [`add`](super::add) computes.

@@ -11,7 +11,7 @@ use retcon_kernels::linear::{self, Matrix, add_bias, linear};
 use retcon_kernels::loss::{self, Direction, Head, cross_entropy, kl, log_softmax, logits};
 use retcon_kernels::norm::{self, layer_norm, rms_norm};
 use retcon_kernels::rope::{self, Pairing, Rotary, rope};
-use retcon_kernels::rows::{self, add, gather_rows, scale, scatter_add_rows};
+use retcon_kernels::rows::{self, add, gather_rows, scale, scatter_add_rows, set_rows};
 use retcon_kernels::stored::{Format, Stored};
 use retcon_kernels::weight::Weight;
 use retcon_kernels::{Error, Result};
@@ -29,6 +29,13 @@ fn rows_picked_and_added() {
         let plain = move |x: &[Tensor]| rows::reference::scatter_add_rows(&x[0], &rows, &x[1]);
         let native = |x: &[&Var]| scatter_add_rows(x[0], &picked, x[1]);
         check("scatter_add_rows", &[x.clone(), terms], native, plain);
+        let plain = move |x: &[Tensor]| {
+            let row = Tensor::arange(0, n as u32, x[0].device())?.eq((n / 2) as u32)?;
+            let row = row.reshape((n, 1))?.broadcast_as((n, d))?;
+            Ok(row.where_cond(&x[1].broadcast_as((n, d))?, &x[0])?)
+        };
+        let native = |x: &[&Var]| set_rows(x[0], &[(n / 2) as u32], x[1]);
+        check("set_rows", &[x.clone(), numbers(&[1, d], 4)], native, plain);
         let plain = |x: &[Tensor]| rows::reference::add(&x[0], &x[1]);
         check("add", &[x.clone(), other], |x| add(x[0], x[1]), plain);
         let plain = |x: &[Tensor]| rows::reference::scale(&x[0], -1.7);
@@ -367,6 +374,7 @@ fn wrong_shapes_are_errors() -> Result<()> {
         ("bias", layer_norm(&x, &w, Some(&three), 1e-5)),
         ("sum", add(&x, &w)),
         ("rows", scatter_add_rows(&x, &[1], &kv)),
+        ("new rows", set_rows(&x, &[1], &kv)),
         ("gate", gated(&x, &w, Activation::Silu)),
         ("positions", rope(&x, &table, &[0, 1], 6, Pairing::Halves)),
         ("narrow heads", rope(&x, &table, &[0, 1, 2, 3], 3, Pairing::Halves)),

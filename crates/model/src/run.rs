@@ -134,7 +134,8 @@ impl Model {
         }
         let (before, after) = h.rows.split(from);
         let [x_before, x_after] = [&before, &after].map(|(rows, _)| gather_rows(&h.x, rows));
-        let mut past = Past::new(self.spec().n_blocks, from.len());
+        let new = || Past::new(self.spec().n_blocks, from.len());
+        let mut past = h.past.clone().unwrap_or_else(new);
         if !before.0.is_empty() {
             let earlier = Earlier::Extended(&mut past);
             self.run_blocks(span, x_before?, &before.1, None, earlier, &mut ())?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::Tensor;
 use retcon_kernels::autograd::Var;
-use retcon_kernels::rows::scatter_add_rows;
+use retcon_kernels::rows::{scatter_add_rows, set_rows};
 
 use crate::error::Result;
 use crate::site::Site;
@@ -97,5 +97,22 @@ pub struct Offset {
 impl Tap for Offset {
     fn at(&mut self, site: Site, x: Var) -> Result<Var> {
         Ok(if site == self.site { scatter_add_rows(&x, &self.rows, &self.by)? } else { x })
+    }
+}
+
+/// Sets some rows of what arrives at some sites.
+#[derive(Debug, Default)]
+pub struct Restore {
+    /// For each site the rows that are set, each named once, and what they are set to,
+    /// `[rows, width]`.
+    pub at: BTreeMap<Site, (Vec<u32>, Var)>,
+}
+
+impl Tap for Restore {
+    fn at(&mut self, site: Site, x: Var) -> Result<Var> {
+        match self.at.get(&site) {
+            Some((rows, with)) => Ok(set_rows(&x, rows, with)?),
+            None => Ok(x),
+        }
     }
 }

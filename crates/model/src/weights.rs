@@ -216,7 +216,10 @@ impl Weights {
     }
 
     /// The rows `rows` of the table `id`, `[rows, d]`.
-    pub(crate) fn rows(&self, id: WeightId, rows: &[u32]) -> Result<Var> {
+    ///
+    /// # Errors
+    /// Where there is no such weight, a row is past the end, or the device fails.
+    pub fn rows(&self, id: WeightId, rows: &[u32]) -> Result<Var> {
         let param = self.get(id)?;
         if let Some(unknown) = &param.unknown {
             return Ok(gather_rows(unknown, rows)?);

@@ -6,12 +6,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 pub mod data;
+pub mod draw;
 pub mod edit;
 pub mod error;
 pub mod eval;
 pub mod experiment;
+mod interval;
 pub mod linalg;
 pub mod stats;
+
+pub mod trace;
 pub mod train;
 pub mod tune;
 

@@ -42,8 +42,8 @@ pub(crate) fn run(shell: &Shell, job: &Ask) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The model with its weights decoded once instead of for every token, where they are not many.
-fn decoded(model: Model) -> Result<Model> {
+/// The model with its weights decoded once instead of in every pass, where they are not many.
+pub(crate) fn decoded(model: Model) -> Result<Model> {
     /// 4 GiB of 32-bit floats.
     const MOST: usize = 1 << 30;
     let size = |(_, param): (_, &retcon::model::weights::Param)| {

@@ -28,7 +28,7 @@ const FACTS: [&str; 3] = [
 ];
 
 /// The editing method.
-const METHOD: &retcon::Method = &retcon::edit::finetune::METHOD;
+const METHOD: &retcon::Method = &retcon::edit::ft::FT;
 
 /// The logits of some prompts, bit by bit.
 type Bits = Vec<u32>;

@@ -11,6 +11,7 @@ pub(crate) mod merge;
 pub(crate) mod methods;
 pub(crate) mod stack;
 pub(crate) mod stats;
+pub(crate) mod trace;
 pub(crate) mod train;
 pub(crate) mod tune;
 pub(crate) mod undo;

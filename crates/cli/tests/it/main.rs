@@ -11,3 +11,4 @@ mod hub;
 mod inspect;
 mod merge;
 mod stack;
+mod trace;

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use retcon_kernels::autograd::Var;
-use retcon_model::tap::{Offset, Record};
+use retcon_model::tap::{Offset, Record, Restore};
 use retcon_model::{Batch, Site, Spot};
 
 use crate::model;
@@ -46,6 +46,40 @@ fn later_positions_beside_kept_ones_run_as_they_do_in_the_whole() {
             Offset { site, rows: vec![0], by: Var::constant(by.value().narrow(0, 1, 1).unwrap()) };
         let alone = model.finish(1, second, &[3], &mut tap).unwrap();
         assert!(distance(alone.value(), &part.value().narrow(0, 2, 1).unwrap()) < 1e-5);
+    }
+}
+
+#[test]
+fn still_later_positions_run_beside_what_was_kept_in_two_turns() {
+    for name in DECODERS {
+        let model = model(name);
+        let h = model.embed(&Batch::new(SEQUENCES).unwrap(), &mut ()).unwrap();
+        let span = 0..model.spec().n_blocks;
+        let once = model.from_positions(span.clone(), &h, &FROM).unwrap();
+        let first = model.from_positions(span.clone(), &h, &[2, 0]).unwrap();
+        let twice = model.from_positions(span, &first, &FROM).unwrap();
+        assert_eq!(twice.lengths(), once.lengths());
+        let [once, twice] = [once, twice].map(|h| model.finish(0, h, &[0, 5], &mut ()).unwrap());
+        // The same sums, in another order where sequences are packed differently.
+        assert!(distance(once.value(), twice.value()) < 1e-5, "{name}");
+    }
+}
+
+#[test]
+fn restored_rows_go_on_as_they_were_and_the_others_as_they_arrive() {
+    let model = model("llama");
+    let batch = Batch::new(SEQUENCES).unwrap();
+    let site = Site::Block(1, Spot::MlpOut);
+    let (mut before, mut after) = (Record::only([site]), Record::only([site]));
+    model.run(&batch, &[9], &mut before).unwrap();
+    let width = model.spec().d_model;
+    let with = Var::constant(Tensor::ones((2, width), DType::F32, &Device::Cpu).unwrap());
+    let restore = Restore { at: [(site, (vec![7, 1], with))].into() };
+    model.run(&batch, &[9], &mut (restore, &mut after)).unwrap();
+    let [before, after] = [before, after].map(|tap| tap.seen[&site].to_vec2::<f32>().unwrap());
+    for (row, (before, after)) in before.iter().zip(&after).enumerate() {
+        let expected = if [7, 1].contains(&row) { &vec![1.0; width] } else { before };
+        assert_eq!(after, expected, "{row}");
     }
 }
 

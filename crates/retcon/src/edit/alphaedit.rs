@@ -1,5 +1,6 @@
 //! `alphaedit`: MEMIT's changes kept inside of a null space of the keys of other text.
 //!
+//! Changes: the down-projections of the chosen blocks' MLPs, each inside of a null space of its keys.
 //! Equation: `Δᵀ = (P (K Kᵀ + S) + L2 I)⁻¹ P K Rᵀ`, `P` the projector onto the eigenvectors of the second
 //! moment whose eigenvalue is below the threshold, `S` the sum over the keys of earlier edits.
 //! Source: Fang et al. 2025, "AlphaEdit" (arXiv 2410.02355), equation 14 and the code's `L2`.

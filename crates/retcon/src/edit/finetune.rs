@@ -1,15 +1,8 @@
-//! `ft`: fine-tuning on the modified facts alone (FTM), inside a ball around the old weights.
+//! Fine-tuning of chosen weights on new facts, inside a ball around the old weights: what `ft` and its
+//! published relatives have in common.
 //!
-//! Changes: the weights of the chosen components of the chosen blocks.
-//! Equation: `min_θ Σ_{x ∈ D_M} (1/|o|) Σ_i -log p_θ(o_i | x, o_<i)` subject to
-//! `‖θ - θ0‖ <= radius`, by Adam, projected onto the ball after every step; one ball per tensor.
-//! Source: Zhu et al. 2020, "Modifying Memories in Transformer Models" (arXiv 2012.00363),
-//! equation 1 and its "FTM with constraint". The paper has one ball over all weights; a ball per
-//! tensor bounds each of them, whatever the scope.
-//! Facts are visited breadth first in mini-batches, which keeps later facts from undoing earlier
-//! ones (LocFT-BF, arXiv 2509.22072). The loss is on the object's tokens only.
-//! Everything below the first block that changes is run once; the last block runs only where the
-//! object is read.
+//! The loss is on the object's tokens only. Everything below the first block that changes is run once;
+//! the last block runs only where the object is read.
 
 use std::collections::BTreeMap;
 
@@ -27,19 +20,9 @@ use super::fixed::{Fixed, Start};
 use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, Method, entry, settings, to_value};
+use super::{Ctx, Editor, entry, settings, to_value};
 use crate::data::{Fact, contexts};
 use crate::error::{Error, Result};
-
-/// The entry in [`super::METHODS`].
-pub const METHOD: Method = Method {
-    name: "ft",
-    summary: "fine-tuning on the new facts alone, inside a ball around the old weights",
-    source: "Zhu et al. 2020, arXiv 2012.00363: FTM with constraint",
-    settings: SETTINGS,
-    defaults: || to_value(&Settings::default()),
-    editor: |given| make("ft", &Settings::default(), given),
-};
 
 /// The editor `name` with `given` settings over its `defaults`.
 ///

@@ -34,6 +34,14 @@ pub struct Query {
 /// no token to hide an object with, [`Error::SlotInDecoder`] where text follows the object in a
 /// decoder, and what the tokenizer reports.
 pub fn query(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
+    query_of(model, prompt, model.tokenizer().encode_continuation(object)?)
+}
+
+/// As [`query`], of an object in tokens.
+///
+/// # Errors
+/// As [`query`].
+pub fn query_of(model: &Model, prompt: &Prompt, object: Vec<u32>) -> Result<Query> {
     let query = if is_decoder(model.spec()) {
         continued(model, prompt, object)?
     } else {
@@ -64,14 +72,13 @@ pub fn opening(model: &Model, prompt: &str) -> Result<Vec<u32>> {
     Ok(ids)
 }
 
-fn continued(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
+fn continued(model: &Model, prompt: &Prompt, object: Vec<u32>) -> Result<Query> {
     let tokenizer = model.tokenizer();
     if let Some(slot) = prompt.slot() {
         return Err(Error::SlotInDecoder { prompt: prompt.text()[slot.start..].to_owned() });
     }
     let n_prefix = tokenizer.prefix().len();
     let encoding = tokenizer.encode(prompt.text())?;
-    let object = tokenizer.encode_continuation(object)?;
     let mut ids = tokenizer.prefix().to_vec();
     ids.extend(&encoding.ids);
     let first = ids.len() as u32;
@@ -87,7 +94,7 @@ fn continued(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
     Ok(Query { ids, at, object, subject, entry: None })
 }
 
-fn masked(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
+fn masked(model: &Model, prompt: &Prompt, object: Vec<u32>) -> Result<Query> {
     let tokenizer = model.tokenizer();
     let mask = tokenizer.mask().ok_or(Error::NoMask { family: model.spec().family })?;
     let prompt = prompt.clone().masked();
@@ -98,7 +105,6 @@ fn masked(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
     let left = if tokenizer.mask_takes_space() { left.trim_end() } else { left };
     let left = tokenizer.encode(left)?;
     let right = tokenizer.encode(&prompt.text()[slot.end..])?;
-    let object = tokenizer.encode_continuation(object)?;
     let n_prefix = tokenizer.prefix().len();
     let mut ids = tokenizer.prefix().to_vec();
     ids.extend(&left.ids);

@@ -1,5 +1,6 @@
 //! `memit`, `emmet`, `pmet`: many facts at once, in one block or spread over several.
 //!
+//! Changes: the down-projections of the chosen blocks' MLPs, each by a matrix of that rank at most.
 //! Equation: `Δ = R Kᵀ (λ C + K Kᵀ)⁻¹` in every block, `R` the missing values over the blocks left.
 //! Source: Meng et al. 2023, "Mass-Editing Memory in a Transformer" (arXiv 2210.07229), equation 14;
 //! Gupta et al. 2024 (EMMET, arXiv 2403.14236); Li et al. 2023 (PMET, arXiv 2308.08742).

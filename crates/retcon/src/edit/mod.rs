@@ -6,6 +6,7 @@ pub mod closed_form;
 pub mod compact;
 pub mod finetune;
 pub mod fixed;
+pub mod ft;
 pub mod lookup;
 pub mod lora;
 pub mod memit;
@@ -20,7 +21,6 @@ pub mod scope;
 mod score;
 pub mod solve;
 pub mod subject;
-pub mod tuned;
 pub mod ultraedit;
 pub mod value;
 pub mod walk;
@@ -38,11 +38,11 @@ use crate::stats::Source;
 
 /// All methods.
 pub const METHODS: &[Method] = &[
-    finetune::METHOD,
-    tuned::FT_L,
-    tuned::FT_M,
-    tuned::FT_W,
-    tuned::LOCFT_BF,
+    ft::FT,
+    ft::FT_L,
+    ft::FT_M,
+    ft::FT_W,
+    ft::LOCFT_BF,
     lora::METHOD,
     rome::ROME,
     rome::R_ROME,

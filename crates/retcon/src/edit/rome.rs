@@ -1,5 +1,6 @@
 //! `rome`, `r-rome`: one block, one fact, an exact change of rank one.
 //!
+//! Changes: the down-projection of one block's MLP, by a matrix whose rank is the number of subjects.
 //! Equation: `Δ = (v* - W k*) (C⁻¹ k*)ᵀ / (k*ᵀ C⁻¹ k*)`, the smallest `tr(Δ C Δᵀ)` with `(W + Δ) k* = v*`.
 //! Source: Meng et al. 2022, "Locating and Editing Factual Associations in GPT" (arXiv 2202.05262),
 //! equation 2; Gupta et al. 2024, "Rebuilding ROME" (arXiv 2403.07175) for `r-rome`.

@@ -1,11 +1,12 @@
 //! Pictures of a summary, as SVG: trade-off curves, and a heat map of blocks and components.
 
-use plotters::element::{Circle, DashedPathElement, Rectangle, Text};
+use plotters::element::{Circle, DashedPathElement, Text};
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::summary::{Line, mean_and_interval, stairs};
-use crate::error::{Error, Result};
+use super::summary::{Line, stairs};
+use crate::draw::{FONT, HeatMap, Hue, failed};
+use crate::error::Result;
+use crate::interval::mean_and_interval;
 
 /// Okabe and Ito's colors, which people with any color vision can tell apart.
 const COLORS: [RGBColor; 8] = [
@@ -18,8 +19,6 @@ const COLORS: [RGBColor; 8] = [
     RGBColor(90, 90, 90),
     RGBColor(150, 140, 20),
 ];
-
-const FONT: &str = "sans-serif";
 
 /// The trade-off of each line, drawn as its frontier over all its points, and the names beside.
 pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String> {
@@ -83,58 +82,22 @@ pub(super) fn heat_map(title: &str, lines: &[&Line]) -> Result<String> {
             components.push(component);
         }
     }
-    const CELL: (i32, i32) = (104, 34);
-    const LEFT: i32 = 90;
-    const TOP: i32 = 92;
-    /// Below it titles don't fit.
-    const NARROWEST: i32 = 360;
-    let width = (LEFT + CELL.0 * components.len() as i32 + 16).max(NARROWEST);
-    let height = TOP + CELL.1 * blocks.len() as i32 + 16;
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, (width as u32, height as u32));
-        let root = root.into_drawing_area();
-        root.fill(&WHITE).map_err(failed)?;
-        let text = |color: &'static RGBColor, size: i32| {
-            let center = Pos::new(HPos::Center, VPos::Center);
-            TextStyle::from((FONT, size).into_font()).color(color).pos(center)
-        };
-        for (text, y, size) in [(title, 8, 16), ("the mean of A_M and A_F\\S", 32, 13)] {
-            let text = Text::new(text.to_owned(), (8, y), (FONT, size).into_font());
-            root.draw(&text).map_err(failed)?;
-        }
-        for (i, component) in components.iter().enumerate() {
-            let at = (LEFT + CELL.0 * i as i32 + CELL.0 / 2, TOP - 14);
-            root.draw(&Text::new((*component).to_owned(), at, text(&BLACK, 13))).map_err(failed)?;
-        }
-        for (i, block) in blocks.iter().enumerate() {
-            let at = (LEFT / 2, TOP + CELL.1 * i as i32 + CELL.1 / 2);
-            let label = super::report::blocks(block);
-            root.draw(&Text::new(label, at, text(&BLACK, 13))).map_err(failed)?;
-        }
-        for line in lines {
-            let row = blocks.iter().position(|block| *block == line.cell.blocks);
-            let column = components.iter().position(|name| *name == line.cell.component.name());
-            let (row, column) = (row.unwrap_or(0) as i32, column.unwrap_or(0) as i32);
-            let means: Vec<f64> = line.best.iter().map(|(point, _)| point.mean()).collect();
-            let (mean, _) = mean_and_interval(&means);
-            let (x, y) = (LEFT + CELL.0 * column, TOP + CELL.1 * row);
-            let shade = |light: u8, dark: u8| {
-                (f64::from(light) + (f64::from(dark) - f64::from(light)) * mean).round() as u8
-            };
-            let color = RGBColor(shade(247, 8), shade(251, 81), shade(255, 156));
-            let ends = [(x, y), (x + CELL.0 - 2, y + CELL.1 - 2)];
-            root.draw(&Rectangle::new(ends, color.filled())).map_err(failed)?;
-            let ink = if mean > 0.5 { &WHITE } else { &BLACK };
-            let at = (x + CELL.0 / 2, y + CELL.1 / 2);
-            let label = format!("{:.1}", 100.0 * mean);
-            root.draw(&Text::new(label, at, text(ink, 13))).map_err(failed)?;
-        }
-        root.present().map_err(failed)?;
+    let mut values = vec![vec![None; components.len()]; blocks.len()];
+    for line in lines {
+        let row = blocks.iter().position(|block| *block == line.cell.blocks);
+        let column = components.iter().position(|name| *name == line.cell.component.name());
+        let means: Vec<f64> = line.best.iter().map(|(point, _)| point.mean()).collect();
+        values[row.unwrap_or(0)][column.unwrap_or(0)] = Some(mean_and_interval(&means).0);
     }
-    Ok(svg)
-}
-
-pub(super) fn failed(error: impl std::fmt::Display) -> Error {
-    Error::NoPicture { what: error.to_string() }
+    let map = HeatMap {
+        title,
+        subtitle: "the mean of A_M and A_F\\S",
+        rows: blocks.into_iter().map(super::report::blocks).collect(),
+        columns: components.into_iter().map(str::to_owned).collect(),
+        values,
+        range: (0.0, 1.0),
+        hue: Hue::Blue,
+        axes: None,
+    };
+    map.svg()
 }

@@ -12,7 +12,6 @@ mod choice;
 mod lab;
 mod material;
 mod page;
-mod picture;
 mod plan;
 mod questions;
 mod records;

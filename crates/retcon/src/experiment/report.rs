@@ -9,10 +9,11 @@ use super::cell::Record;
 use super::chart::{heat_map, trade_off};
 use super::choice::{Data, From, Memory};
 use super::page::page;
-use super::picture::png;
 use super::plan::Plan;
-use super::summary::{Line, Summary, mean_and_interval};
+use super::summary::{Line, Summary};
+use crate::draw::png;
 use crate::error::Result;
+use crate::interval::mean_and_interval;
 
 /// Writes the table, the pictures and the page of `records` into `out`; gives their paths, the
 /// table first.

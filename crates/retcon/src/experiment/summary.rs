@@ -149,20 +149,6 @@ fn area(points: &[(f64, f64)]) -> f64 {
     stairs(points).iter().map(|(right, left, y)| (right - left) * y).sum()
 }
 
-/// The mean of some numbers, and half of its 95% interval (Student's t) where there are several.
-pub(super) fn mean_and_interval(numbers: &[f64]) -> (f64, Option<f64>) {
-    /// The 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
-    const T: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
-    let n = numbers.len() as f64;
-    let mean = numbers.iter().sum::<f64>() / n.max(1.0);
-    if numbers.len() < 2 {
-        return (mean, None);
-    }
-    let variance = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let t = T.get(numbers.len() - 2).copied().unwrap_or(1.96);
-    (mean, Some(t * (variance / n).sqrt()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,12 +159,5 @@ mod tests {
         assert_eq!(frontier(&points), [(1.0, 0.0), (0.9, 0.5), (0.5, 1.0)]);
         assert!((area(&points) - (0.4 * 0.5 + 0.5)).abs() < 1e-12);
         assert_eq!(area(&[]), 0.0);
-    }
-
-    #[test]
-    fn an_interval_is_students() {
-        let (mean, half) = mean_and_interval(&[1.0, 2.0, 3.0]);
-        assert!((mean - 2.0).abs() < 1e-12 && (half.unwrap() - 4.303 / 3f64.sqrt()).abs() < 1e-9);
-        assert_eq!(mean_and_interval(&[0.5]), (0.5, None));
     }
 }

@@ -9,6 +9,7 @@ mod knowledge;
 mod lookup;
 mod measures;
 mod searches;
+mod trace;
 mod train;
 
 use std::path::{Path, PathBuf};

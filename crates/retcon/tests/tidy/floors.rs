@@ -186,8 +186,22 @@ fn training_knows_nothing_of_measuring_or_experiments() {
 }
 
 #[test]
+fn tracing_knows_nothing_of_methods_or_measures() {
+    let mut words = vec!["crate::eval", "crate::train", "eval::", "train::"];
+    let stages = ["edit::compact", "edit::fixed", "edit::optim", "edit::scope", "Editor", "Method"];
+    words.extend(stages);
+    never(
+        "crates/retcon/src/trace",
+        &[],
+        &words,
+        "A trace looks at one model as it is. Of editing it may use lookup, where text meets \
+        tokens, and Ctx with Progress.",
+    );
+}
+
+#[test]
 fn nothing_knows_of_experiments() {
-    for folder in ["data", "edit", "eval", "train"] {
+    for folder in ["data", "draw", "edit", "eval", "trace", "train"] {
         never(
             &format!("crates/retcon/src/{folder}"),
             &[],
@@ -195,6 +209,25 @@ fn nothing_knows_of_experiments() {
             "Experiments stand on everything else.",
         );
     }
+}
+
+#[test]
+fn drawing_knows_nothing_of_what_is_drawn() {
+    let words = [
+        "retcon_model",
+        "retcon_kernels",
+        "candle_core",
+        "crate::data",
+        "crate::edit",
+        "crate::eval",
+        "crate::train",
+    ];
+    never(
+        "crates/retcon/src/draw",
+        &[],
+        &words,
+        "A picture takes names and numbers; whoever draws one says what they are.",
+    );
 }
 
 #[test]
@@ -215,12 +248,12 @@ fn measuring_knows_no_method() {
 #[test]
 fn methods_share_through_stages() {
     let files = source::files("crates/retcon/src/edit", ".rs");
-    let is_method = |file: &&source::File| file.text.contains("pub const METHOD: Method");
+    let is_method = |file: &&source::File| file.text.contains(": Method = Method {");
     let names = files.iter().filter(is_method).map(|file| {
         file.path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).unwrap()
     });
     let names: Vec<String> = names.map(|name| format!("{name}::")).collect();
-    assert!(!names.is_empty(), "no file has `pub const METHOD: Method`");
+    assert!(!names.is_empty(), "no file has an entry of a method");
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     never(
         "crates/retcon/src/edit",

@@ -1,15 +1,21 @@
-//! Fine-tuning as it was published beside other methods: rows of settings of `finetune.rs`.
+//! `ft` and fine-tuning as it was published beside other methods: rows of settings of `finetune.rs`.
 //!
-//! Numbers are absolute, as their sources give them.
-//! Deviations: a step and the test whether it is needed are of a batch, as in the sources; the norm
-//! constraint is a ball that can't be switched off by a wrong type, and the weight decay of `ft-w` is
+//! Changes: the weights of the chosen components of the chosen blocks.
+//! Equation: `min_θ Σ_{x ∈ D_M} (1/|o|) Σ_i -log p_θ(o_i | x, o_<i)` subject to
+//! `‖θ - θ0‖ <= radius`, by Adam, projected onto the ball after every step; one ball per tensor.
+//! Source: Zhu et al. 2020, "Modifying Memories in Transformer Models" (arXiv 2012.00363),
+//! equation 1 and its "FTM with constraint", for `ft`; each of the others names its own.
+//! Deviations: the paper has one ball over all weights; a ball per tensor bounds each of them, whatever
+//! the scope. `ft` visits facts breadth first in mini-batches, which keeps later facts from undoing
+//! earlier ones (LocFT-BF, arXiv 2509.22072). The others have absolute numbers, as their sources give
+//! them; a norm constraint can't be switched off by a wrong type, and the weight decay of `ft-w` is
 //! used, which its published code leaves at zero by mistake.
 
 use super::finetune::{Constraint, Objective, Order, SETTINGS, Settings, Unit, make};
 use super::scope::Target;
 use super::{Method, to_value};
 
-/// What all of them have in common: ROME's baseline.
+/// What all but `ft` have in common: ROME's baseline.
 fn base() -> Settings {
     Settings {
         unit: Unit::Absolute,
@@ -45,6 +51,16 @@ fn ft_w() -> Settings {
 fn locft_bf() -> Settings {
     Settings { batch: 100, eos: true, ..base() }
 }
+
+/// The entry of `ft` in [`super::METHODS`].
+pub const FT: Method = Method {
+    name: "ft",
+    summary: "fine-tuning on the new facts alone, inside a ball around the old weights",
+    source: "Zhu et al. 2020, arXiv 2012.00363: FTM with constraint",
+    settings: SETTINGS,
+    defaults: || to_value(&Settings::default()),
+    editor: |given| make("ft", &Settings::default(), given),
+};
 
 /// The entry of `ft-l` in [`super::METHODS`].
 pub const FT_L: Method = Method {

@@ -7,7 +7,7 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
 
-use super::chart::failed;
+use super::failed;
 use crate::error::Result;
 
 /// Pixels for each unit of the SVG: as screens of today and print want it.
@@ -18,7 +18,7 @@ const SCALE: f32 = 2.0;
 ///
 /// # Errors
 /// [`crate::Error::NoPicture`].
-pub(super) fn png(svg: &str) -> Result<Vec<u8>> {
+pub fn png(svg: &str) -> Result<Vec<u8>> {
     let mut fonts = Database::new();
     fonts.load_font_data(UBUNTU_LIGHT.to_vec());
     let family = fonts.faces().next().map(|face| face.families[0].0.clone()).unwrap_or_default();
