@@ -206,7 +206,7 @@ pub(crate) struct Text {
     #[arg(long, value_name = "N")]
     pub(crate) tokens: Option<u64>,
     /// How much more surprising new keys may be than old ones where it has; 0: read it all
-    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.15, value_name = "SHARE")]
     pub(crate) tolerance: f64,
 }
 

@@ -33,7 +33,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { window: 256, most_tokens: None, tolerance: 0.1 }
+        Self { window: 256, most_tokens: None, tolerance: 0.15 }
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) fn name(block: usize) -> String {
 }
 
 /// Sequences, shuffled, that no moment sees and whose keys tell how far it has come.
-const HELD: usize = 4;
+const HELD: usize = 8;
 
 /// How often a pass that can be resumed writes down how far it is.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(20);

@@ -12,7 +12,7 @@ use crate::edit::prefixes::prefixes;
 use crate::error::Result;
 
 /// Depths at which a block is tried.
-const DEPTHS: [f64; 8] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+const DEPTHS: [f64; 6] = [0.15, 0.25, 0.35, 0.45, 0.6, 0.75];
 
 /// Blocks of a method that spreads what is missing over several.
 const SPREAD: usize = 5;

@@ -11,6 +11,7 @@ mod candidates;
 mod cases;
 mod file;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,9 +24,11 @@ pub use file::{path, read, write};
 
 use crate::data::Fact;
 use crate::edit::lookup::Query;
+use crate::edit::scope::Blocks;
 use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
 use crate::eval::accuracy::{said, share};
+use crate::stats::{Source, Statistics};
 
 /// What was tried, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,10 +94,10 @@ struct Candidate {
 }
 
 /// Facts that all candidates are tried on at first, and that those that are left are tried on then.
-const ROUNDS: [usize; 2] = [3, 8];
+const ROUNDS: [usize; 2] = [3, 6];
 
 /// Candidates that are left after the first round.
-const LEFT: usize = 3;
+const LEFT: usize = 2;
 
 /// Chooses settings of `method` for `model`, without its deltas.
 ///
@@ -107,9 +110,12 @@ pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tun
     if cases.len() < ROUNDS[0] {
         return Err(Error::KnowsTooLittle { found: n_known, needed: ROUNDS[0] });
     }
+    let blocks = candidates::blocks(model, method);
+    let statistics = statistics(ctx, model, method, &blocks)?;
+    let known = Known(statistics);
+    let ctx = &Ctx { statistics: &known, ..*ctx };
     let sweep = Sweep { ctx, model, method, cases: &cases };
     let fixed = candidates::fixed(model, method, ctx.seed)?;
-    let blocks = candidates::blocks(model, method);
     let mut done = 0;
     let mut candidates: Vec<Candidate> = blocks.into_iter().map(Candidate::new).collect();
     for candidate in &mut candidates {
@@ -142,6 +148,35 @@ pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tun
         trials: candidates.iter().map(Candidate::trial).collect(),
         n_known,
     })
+}
+
+/// The statistics of all blocks that will be tried, in one pass; `None` for a method without any.
+fn statistics(
+    ctx: &Ctx<'_>,
+    model: &Model,
+    method: &Method,
+    choices: &[Map<String, Value>],
+) -> Result<Option<Statistics>> {
+    if (method.defaults)().get("metric").is_none_or(|metric| metric == "identity") {
+        return Ok(None);
+    }
+    let mut all = BTreeSet::new();
+    for choice in choices {
+        let blocks: Blocks = choice["blocks"].as_str().unwrap_or_default().parse()?;
+        all.extend(blocks.resolve(model.spec().n_blocks)?);
+    }
+    let all: Vec<usize> = all.into_iter().collect();
+    Ok(Some(ctx.statistics.statistics(ctx, model, &all)?))
+}
+
+/// Statistics that are there, of the model at hand.
+struct Known(Option<Statistics>);
+
+impl Source for Known {
+    fn statistics(&self, _: &Ctx<'_>, _: &Model, blocks: &[usize]) -> Result<Statistics> {
+        let none = || Error::NoStatistics { block: blocks.first().copied().unwrap_or_default() };
+        self.0.clone().ok_or_else(none)
+    }
 }
 
 /// Those that were tried more come first, and of these the better ones.
