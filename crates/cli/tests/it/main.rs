@@ -9,6 +9,7 @@ mod edit;
 mod experiment;
 mod hub;
 mod inspect;
+mod locate;
 mod merge;
 mod stack;
 mod trace;

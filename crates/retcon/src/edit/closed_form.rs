@@ -1,6 +1,7 @@
 //! Carries a recipe out: values for all subjects, then block by block what is still missing.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use candle_core::Tensor;
 use faer::Mat;
@@ -33,6 +34,8 @@ pub struct ClosedForm {
 
 impl Editor for ClosedForm {
     fn edit(&self, ctx: &Ctx<'_>, model: &Model, facts: &[Fact]) -> Result<Delta> {
+        let clock = Instant::now();
+        let stage = |name: &str| tracing::debug!("{name}: {:.3} s", clock.elapsed().as_secs_f64());
         let mut recipe = self.recipe.clone();
         let blocks = recipe.blocks(model)?;
         let &[.., last] = blocks.as_slice() else { return Err(Error::NoFacts) };
@@ -41,16 +44,20 @@ impl Editor for ClosedForm {
             Some(given) => given,
             None => prefixes(model, &recipe.prefix_tokens, ctx.seed)?,
         };
+        stage("prefixes");
         let subjects = Subject::of(model, facts, recipe.merge_subjects, &words)?;
         recipe.prefixes = Some(words);
         let metrics = metrics(ctx, model, &recipe, &blocks)?;
+        stage("metrics");
         // What stands above the value runs in every step: have it ready.
         let ready = model.decoded(last..model.spec().n_blocks)?;
         let found = search(ctx, &ready, &subjects, &recipe.search(&ready, last))?;
         drop(ready);
+        stage("values");
         let written = Written { model, recipe: &recipe, blocks: &blocks, subjects: &subjects };
         let (offsets, anchor) = written.offsets(ctx, &found)?;
         let changes = written.changes(&metrics, &offsets)?;
+        stage("solved");
         self.delta(ctx, &written, facts, &found, changes, anchor)
     }
 }

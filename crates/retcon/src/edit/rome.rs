@@ -8,7 +8,9 @@
 //! denominator and the mean over all situations in `C⁻¹ k*`, which makes some edits destroy the model;
 //! `start=bare`, `present=bare`, `through=bare` is that. Here all keys are the same; `rome` adds the
 //! offset to the mean value of all situations, `r-rome` to the bare prompt's, as its paper does.
-//! Facts in one batch get a constraint each (EMMET's generalization).
+//! Facts in one batch get a constraint each (EMMET's generalization). `rome` takes MEMIT's situations,
+//! in which the bare prompt counts as much as all prefixed ones: with the paper's 21 that count alike, a
+//! prompt that begins with its subject is often missed; `r-rome` keeps those.
 
 use super::closed_form::make;
 use super::recipe::{Of, Recipe, SETTINGS, ValueSite};
@@ -19,8 +21,6 @@ use super::{Method, to_value};
 /// which its presets leave out.
 fn base() -> Recipe {
     Recipe {
-        prefix_tokens: [[5; 10], [10; 10]].concat(),
-        average: Average::All,
         site: ValueSite::Mlp,
         start: Of::All,
         present: Of::All,
@@ -30,7 +30,8 @@ fn base() -> Recipe {
 }
 
 fn rebuilt() -> Recipe {
-    Recipe { start: Of::Bare, ..base() }
+    let prefix_tokens = [[5; 10], [10; 10]].concat();
+    Recipe { prefix_tokens, average: Average::All, start: Of::Bare, ..base() }
 }
 
 /// The entry of `rome` in [`super::METHODS`].

@@ -145,7 +145,7 @@ fn rome_is_the_published_rank_one_update() {
         let delta = edit(&model, "rome", fact, &settings, 3).unwrap();
         let texts = texts(&model, &fact[0], &prefixes(&delta));
         let site = Site::Block(0, Spot::MlpKey);
-        let key = columns(&[mean_at(&model, &texts, site, 1.0 / texts.len() as f64)]);
+        let key = columns(&[mean_at(&model, &texts, site, 0.5)]);
         let metric = match name {
             "identity" => Mat::identity(key.nrows(), key.nrows()),
             _ => inverse(&moment(&model, 0)),
@@ -175,9 +175,8 @@ fn rome_writes_what_was_searched() {
     let edited = model.with(&Arc::new(delta.clone())).unwrap();
     let texts = texts(&model, &fact[0], &prefixes(&delta));
     let site = Site::Block(0, Spot::MlpOut);
-    let share = 1.0 / texts.len() as f64;
-    let before = columns(&[mean_at(&model, &texts, site, share)]);
-    let after = columns(&[mean_at(&edited, &texts, site, share)]);
+    let before = columns(&[mean_at(&model, &texts, site, 0.5)]);
+    let after = columns(&[mean_at(&edited, &texts, site, 0.5)]);
     let x0 = columns(&[at(&model, &texts[0].0, site, texts[0].1)]).norm_l2();
     let moved = (after - before).norm_l2();
     assert!(moved > 0.1 * x0 && moved <= 4.0 * x0 * (1.0 + 1e-4), "{moved} of {x0}");

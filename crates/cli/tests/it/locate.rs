@@ -1,0 +1,73 @@
+//! `stats`, `tune`, and edits by methods that solve in closed form.
+
+use super::dir::{Dir, fixture, text};
+
+const FACT: &str = "The capital of {France} is => Rome";
+
+#[test]
+fn statistics_are_computed_once_and_kept() {
+    let dir = Dir::new();
+    let model = fixture("llama");
+    let stats = ["stats", text(&model), "--blocks", "0,1", "--out", "own.safetensors", "--json"];
+    let first = dir.run(stats).ok().json();
+    assert_eq!(first["blocks"].as_array().unwrap().len(), 2);
+    assert!(first["about"]["n_tokens"].as_u64().unwrap() > 1000);
+    let again = dir.run(["stats", text(&model), "--blocks", "1"]).ok();
+    again.says("from the cache").complains("small text");
+    // More blocks than before take another pass; the old ones come along.
+    let more = dir.run(["stats", text(&model), "--blocks", "0-1", "--json"]).ok().json();
+    assert_eq!(more["about"], first["about"]);
+}
+
+#[test]
+fn a_closed_form_edits_and_its_record_says_with_what() {
+    let dir = Dir::new();
+    let model = fixture("llama");
+    let edit = |out: &'static str, more: &[&'static str]| {
+        let args = ["edit", text(&model), FACT, "--method", "memit", "--keep-failed", "--out", out];
+        let own = ["--set", "blocks=0,1", "--set", "mu=0.1", "--json"];
+        dir.run(args.iter().chain(&own).chain(more).copied()).json()
+    };
+    let made = edit("a.safetensors", &[]);
+    assert_eq!(made["method"], "memit");
+    assert_eq!(made["settings"]["blocks"], "0,1");
+    assert_eq!(made["settings"]["prefixes"].as_array().unwrap().len(), 5);
+    assert_eq!(made["delta"]["updates"].as_array().unwrap().len(), 2);
+    assert_eq!(made["delta"]["updates"][0]["rank"], 1);
+    let again = edit("b.safetensors", &[]);
+    assert_eq!(made["delta"]["id"], again["delta"]["id"]);
+}
+
+#[test]
+fn statistics_of_another_model_are_refused() {
+    let dir = Dir::new();
+    let (model, other) = (fixture("llama"), fixture("qwen3"));
+    dir.run(["stats", text(&other), "--blocks", "0", "--out", "other.safetensors"]).ok();
+    let args = ["edit", text(&model), FACT, "--method", "rome", "--blocks", "0"];
+    let run = dir.run(args.into_iter().chain(["--stats", "other.safetensors"]));
+    run.exits(1).complains("another model").complains("retcon stats");
+    let run = dir.run(args.into_iter().chain(["--stats", "missing.safetensors"]));
+    run.exits(1).complains("missing.safetensors");
+}
+
+#[test]
+fn a_model_that_knows_nothing_is_edited_at_blocks_by_depth() {
+    let dir = Dir::new();
+    let model = fixture("llama");
+    let args = ["edit", text(&model), FACT, "--method", "rome", "--keep-failed"];
+    dir.run(args).complains("by depth");
+    let run = dir.run(["tune", text(&model), "--method", "rome"]).exits(1);
+    run.complains("the model knows");
+}
+
+#[test]
+fn presets_are_listed_and_taken_by_name() {
+    let dir = Dir::new();
+    dir.run(["methods", "memit"]).ok().says("gpt-j-6b").says("13-17");
+    let model = fixture("llama");
+    let args = ["edit", text(&model), FACT, "--method", "memit", "--preset", "gpt-5"];
+    dir.run(args).exits(2).complains("gpt-j-6b");
+    // Its blocks are not there in so small a model, which is said before anything is changed.
+    let args = ["edit", text(&model), FACT, "--method", "memit", "--preset", "gpt-j-6b"];
+    dir.run(args).exits(2).complains("blocks from 0 to");
+}
