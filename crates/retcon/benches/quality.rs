@@ -6,8 +6,6 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
-mod measure;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,7 +19,8 @@ use retcon::stats::{self, Given};
 use retcon::{Ctx, Method, Model, Options, Precision};
 use serde_json::{Map, Value, json};
 
-use self::measure::Outcome;
+/// Whatever went wrong ends the benchmark.
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// The allocator of the program.
 #[global_allocator]
