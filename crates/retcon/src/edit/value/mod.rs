@@ -76,7 +76,7 @@ pub struct Found {
 /// Searches a value for each of `subjects`.
 ///
 /// # Errors
-/// [`Error::Diverged`], [`Error::Canceled`], and what the model reports.
+/// [`crate::Error::Diverged`], [`crate::Error::Canceled`], and what the model reports.
 pub fn search(
     ctx: &Ctx<'_>,
     model: &Model,
