@@ -15,7 +15,7 @@ impl Statistics {
     pub(crate) fn source(&self) -> Result<Box<dyn Source>> {
         Ok(match self {
             Self::File(path) => {
-                Box::new(Given { path: path.clone(), statistics: stats::read(path)? })
+                Box::new(Given { path: path.clone(), statistics: stats::read(path)?.into() })
             }
             Self::Text(text) => Box::new(text.kept()?),
         })

@@ -36,7 +36,7 @@ fn main() -> Outcome<()> {
     let model = Model::open(Path::new(model), &options)?;
     let facts = retcon::data::read(Path::new(facts))?;
     let path = Path::new(statistics).to_owned();
-    let statistics = Given { statistics: stats::read(&path)?, path };
+    let statistics = Given { statistics: stats::read(&path)?.into(), path };
     let settings: Map<String, Value> = serde_json::from_str(settings)?;
     let editor = (Method::find(method)?.editor)(settings.clone())?;
     let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));

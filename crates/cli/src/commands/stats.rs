@@ -1,6 +1,7 @@
 //! `stats`: the second moments of keys over a text, into the cache.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -33,7 +34,7 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
     let there = kept.find(&model, &blocks)?;
     let was_there = there.is_some();
     let found = match there {
-        Some(found) => found,
+        Some(found) => found.into(),
         None => compute(shell, &model, &kept, &blocks)?,
     };
     let seconds = start.elapsed().as_secs_f64();
@@ -66,7 +67,7 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn compute(shell: &Shell, model: &Model, kept: &Kept, blocks: &[usize]) -> Result<Statistics> {
+fn compute(shell: &Shell, model: &Model, kept: &Kept, blocks: &[usize]) -> Result<Arc<Statistics>> {
     shell.note(format!(
         "{} of moments for {} blocks, beside the model",
         bytes(n_bytes(model, blocks.len())),

@@ -62,5 +62,5 @@ pub(crate) fn read(path: &Path, model: &Model, blocks: &[usize]) -> Outcome<Give
         converged: false,
     };
     let statistics = Statistics { about, moments, begins: BTreeMap::new() };
-    Ok(Given { path: path.to_owned(), statistics })
+    Ok(Given { path: path.to_owned(), statistics: statistics.into() })
 }

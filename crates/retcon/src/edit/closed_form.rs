@@ -1,6 +1,7 @@
 //! Carries a recipe out: values for all subjects, then block by block what is still missing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::Tensor;
@@ -22,6 +23,7 @@ use super::{Ctx, Editor, entry, to_value};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{Factor, NullSpace, check_finite, mean, to_mat, to_tensor};
+use crate::stats::Statistics;
 
 /// A recipe under the name of a method.
 #[derive(Clone, Debug)]
@@ -47,8 +49,8 @@ impl Editor for ClosedForm {
         stage("prefixes");
         let subjects = Subject::of(model, facts, recipe.merge_subjects, &words)?;
         recipe.prefixes = Some(words);
-        let metrics = metrics(ctx, model, &recipe, &blocks)?;
-        stage("metrics");
+        let metrics = Metrics::new(ctx, model, &recipe, &blocks)?;
+        stage("statistics");
         // What stands above the value runs in every step: have it ready.
         let ready = model.decoded(last..model.spec().n_blocks)?;
         let found = search(ctx, &ready, &subjects, &recipe.search(&ready, last))?;
@@ -62,27 +64,37 @@ impl Editor for ClosedForm {
     }
 }
 
-/// What makes a change small, block by block.
-fn metrics(ctx: &Ctx<'_>, model: &Model, recipe: &Recipe, blocks: &[usize]) -> Result<Vec<Metric>> {
-    if recipe.metric == MetricName::Identity {
-        return Ok(blocks.iter().map(|_| Metric::Identity).collect());
+/// What makes a change small, block by block: made where it is needed, as it is large.
+struct Metrics<'a> {
+    recipe: &'a Recipe,
+    /// `None` where the recipe needs none.
+    statistics: Option<Arc<Statistics>>,
+}
+
+impl<'a> Metrics<'a> {
+    fn new(ctx: &Ctx<'_>, model: &Model, recipe: &'a Recipe, blocks: &[usize]) -> Result<Self> {
+        let statistics = match recipe.metric {
+            MetricName::Identity => None,
+            _ => Some(ctx.statistics.statistics(ctx, model, blocks)?),
+        };
+        // Whatever is missing is told before anything is searched.
+        if let Some(statistics) = &statistics {
+            blocks.iter().try_for_each(|&block| statistics.check(block))?;
+        }
+        Ok(Self { recipe, statistics })
     }
-    let statistics = ctx.statistics.statistics(ctx, model, blocks)?;
-    let metric = |&block: &usize| {
+
+    fn of(&self, block: usize) -> Result<Metric> {
+        let Some(statistics) = &self.statistics else { return Ok(Metric::Identity) };
         let what = format!("the second moment of the keys of block {block}");
         let mut moment = mean(&statistics.moment(block)?);
-        match recipe.metric {
-            MetricName::NullSpace => {
-                Ok(Metric::NullSpace(NullSpace::new(&moment, recipe.threshold, &what)?))
-            }
-            MetricName::Moment | MetricName::Identity => {
-                (0..moment.nrows()).for_each(|i| moment[(i, i)] += recipe.ridge);
-                let factor = Factor::new(&moment, &what)?;
-                Ok(Metric::Moment(moment, factor))
-            }
+        if self.recipe.metric == MetricName::NullSpace {
+            return Ok(Metric::NullSpace(NullSpace::new(&moment, self.recipe.threshold, &what)?));
         }
-    };
-    blocks.iter().map(metric).collect()
+        (0..moment.nrows()).for_each(|i| moment[(i, i)] += self.recipe.ridge);
+        let factor = Factor::new(&moment, &what)?;
+        Ok(Metric::Moment(moment, factor))
+    }
 }
 
 /// What is written where.
@@ -148,7 +160,7 @@ impl Written<'_> {
     }
 
     /// The change to each block.
-    fn changes(&self, metrics: &[Metric], offsets: &Mat<f64>) -> Result<Vec<Change>> {
+    fn changes(&self, metrics: &Metrics<'_>, offsets: &Mat<f64>) -> Result<Vec<Change>> {
         let spot = self.recipe.spots(self.model)[0];
         let target = self.states(self.model, self.recipe.start, spot)? + offsets;
         let mut walk = Walk::new(self.model, self.subjects, self.weights(Of::All))?;
@@ -158,7 +170,7 @@ impl Written<'_> {
         };
         let mut current = self.model.clone();
         let mut changes = Vec::new();
-        for (i, (&block, metric)) in self.blocks.iter().zip(metrics).enumerate() {
+        for (i, &block) in self.blocks.iter().enumerate() {
             let keys = walk.keys(&current, block)?;
             let through = bare.as_mut().map(|walk| walk.keys(&current, block)).transpose()?;
             let past = past::keys(self.model, block, keys.nrows(), self.recipe.past)?;
@@ -168,7 +180,7 @@ impl Written<'_> {
             let missing = faer::Scale(part) * (&target - present);
             let through = through.as_ref().map(Mat::as_ref);
             let mu = self.recipe.mu(keys.nrows());
-            let solved = solve(metric, mu, keys.as_ref(), past.as_ref(), through)?;
+            let solved = solve(&metrics.of(block)?, mu, keys.as_ref(), past.as_ref(), through)?;
             let change = self.change(block, missing, solved.right, solved.condition)?;
             current =
                 current.with_updates(&BTreeMap::from([(down(block), change.update.clone())]))?;

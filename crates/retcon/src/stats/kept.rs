@@ -1,6 +1,7 @@
 //! Statistics that are kept in a folder from one use to the next.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use retcon_model::Model;
 use sha2::{Digest, Sha256};
@@ -53,9 +54,14 @@ impl Kept {
 }
 
 impl Source for Kept {
-    fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Statistics> {
+    fn statistics(
+        &self,
+        ctx: &Ctx<'_>,
+        model: &Model,
+        blocks: &[usize],
+    ) -> Result<Arc<Statistics>> {
         if let Some(found) = self.find(model, blocks)? {
-            return Ok(found);
+            return Ok(Arc::new(found));
         }
         let path = self.path(model)?;
         std::fs::create_dir_all(&self.folder).map_err(|error| crate::Error::BadFolder {
@@ -77,6 +83,6 @@ impl Source for Kept {
             // What it says is in the whole file now; if it stays, it is found out of date.
             let _ = std::fs::remove_file(&partial);
         }
-        Ok(made)
+        Ok(Arc::new(made))
     }
 }

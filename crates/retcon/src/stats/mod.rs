@@ -11,6 +11,7 @@ mod kept;
 mod windows;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use retcon_kernels::moment::Moment;
 use retcon_model::Model;
@@ -81,17 +82,28 @@ impl Statistics {
     /// [`Error::NoStatistics`] where the block has none; [`Error::TooFewTokens`] where a moment of so
     /// few tokens says nothing about most directions.
     pub fn moment(&self, block: usize) -> Result<Moment> {
-        let moment = self.moments.get(&block).ok_or(Error::NoStatistics { block })?;
-        let (found, width) = (moment.n_rows(), moment.width());
-        if found < width as u64 {
-            return Err(Error::TooFewTokens { found, needed: 2 * width as u64, width });
-        }
-        let mut moment = moment.clone();
+        self.check(block)?;
+        let mut moment = self.moments[&block].clone();
         // As often as it was there.
         if let Some(key) = self.begins.get(&block) {
             moment.add_repeated(key, self.about.n_begins)?;
         }
         Ok(moment)
+    }
+}
+
+impl Statistics {
+    /// Makes sure that the moment of `block` is there, and of enough tokens.
+    ///
+    /// # Errors
+    /// As [`Statistics::moment`].
+    pub fn check(&self, block: usize) -> Result<()> {
+        let moment = self.moments.get(&block).ok_or(Error::NoStatistics { block })?;
+        let (found, width) = (moment.n_rows(), moment.width());
+        if found < width as u64 {
+            return Err(Error::TooFewTokens { found, needed: 2 * width as u64, width });
+        }
+        Ok(())
     }
 }
 
@@ -101,7 +113,8 @@ pub trait Source: Sync {
     ///
     /// # Errors
     /// Where there are none and none can be made.
-    fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Statistics>;
+    fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize])
+    -> Result<Arc<Statistics>>;
 }
 
 /// Computes them every time, over a text.
@@ -122,8 +135,13 @@ impl Fresh {
 }
 
 impl Source for Fresh {
-    fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Statistics> {
-        collect(ctx, model, &self.corpus, blocks, &self.plan, None)
+    fn statistics(
+        &self,
+        ctx: &Ctx<'_>,
+        model: &Model,
+        blocks: &[usize],
+    ) -> Result<Arc<Statistics>> {
+        Ok(Arc::new(collect(ctx, model, &self.corpus, blocks, &self.plan, None)?))
     }
 }
 
@@ -133,11 +151,11 @@ pub struct Given {
     /// Where they were read, for messages.
     pub path: std::path::PathBuf,
     /// What they are.
-    pub statistics: Statistics,
+    pub statistics: Arc<Statistics>,
 }
 
 impl Source for Given {
-    fn statistics(&self, _: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Statistics> {
+    fn statistics(&self, _: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Arc<Statistics>> {
         let bad = |what: String| Error::BadStatistics { path: self.path.clone(), what };
         if !self.statistics.is_of(model)? {
             return Err(bad("they are of another model, or of another tokenizer".to_owned()));
@@ -154,7 +172,7 @@ impl Source for Given {
 pub struct Nothing;
 
 impl Source for Nothing {
-    fn statistics(&self, _: &Ctx<'_>, _: &Model, blocks: &[usize]) -> Result<Statistics> {
+    fn statistics(&self, _: &Ctx<'_>, _: &Model, blocks: &[usize]) -> Result<Arc<Statistics>> {
         Err(Error::NoStatistics { block: blocks.first().copied().unwrap_or_default() })
     }
 }

@@ -156,7 +156,7 @@ fn statistics(
     model: &Model,
     method: &Method,
     choices: &[Map<String, Value>],
-) -> Result<Option<Statistics>> {
+) -> Result<Option<Arc<Statistics>>> {
     if (method.defaults)().get("metric").is_none_or(|metric| metric == "identity") {
         return Ok(None);
     }
@@ -170,10 +170,10 @@ fn statistics(
 }
 
 /// Statistics that are there, of the model at hand.
-struct Known(Option<Statistics>);
+struct Known(Option<Arc<Statistics>>);
 
 impl Source for Known {
-    fn statistics(&self, _: &Ctx<'_>, _: &Model, blocks: &[usize]) -> Result<Statistics> {
+    fn statistics(&self, _: &Ctx<'_>, _: &Model, blocks: &[usize]) -> Result<Arc<Statistics>> {
         let none = || Error::NoStatistics { block: blocks.first().copied().unwrap_or_default() };
         self.0.clone().ok_or_else(none)
     }
