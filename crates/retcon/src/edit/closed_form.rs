@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 use faer::Mat;
-use retcon_model::{Delta, Model, Part, Record, Site, Spot, Update, WeightId};
+use retcon_model::{Delta, Model, Part, Site, Spot, Update, WeightId};
 use serde_json::{Map, Value, json};
 
 use super::anchor::norm_of_values;
@@ -19,7 +19,7 @@ use super::solve::{Metric, solve};
 use super::subject::Subject;
 use super::value::{Found, search};
 use super::walk::Walk;
-use super::{Ctx, Editor, entry, to_value};
+use super::{Ctx, Editor, record};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{Factor, NullSpace, check_finite, mean, to_mat, to_tensor};
@@ -253,14 +253,7 @@ impl ClosedForm {
             "blocks": written.blocks.iter().zip(&changes).map(block).collect::<Vec<_>>(),
             "anchor": anchor,
         });
-        let record = Record {
-            method: self.name.to_owned(),
-            settings: to_value(written.recipe),
-            seed: ctx.seed,
-            edits: facts.iter().map(entry).collect(),
-            scores,
-            ..Record::default()
-        };
+        let record = record(ctx, self.name, written.recipe, facts, scores);
         let updates: BTreeMap<WeightId, Update> = written
             .blocks
             .iter()

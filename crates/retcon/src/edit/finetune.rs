@@ -11,7 +11,7 @@ use retcon_kernels::loss::Scored;
 use retcon_kernels::squares::{largest, sum_of_squares};
 use retcon_kernels::trained::{Ball, Trained};
 use retcon_model::generate::is_decoder;
-use retcon_model::{Delta, Model, Record, Update, WeightId};
+use retcon_model::{Delta, Model, Update, WeightId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ use super::fixed::{Fixed, Start};
 use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, entry, settings, to_value};
+use super::{Ctx, Editor, record, settings};
 use crate::data::{Fact, contexts};
 use crate::error::{Error, Result};
 
@@ -336,18 +336,7 @@ impl FineTuning {
             };
             updates.insert(id, update);
         }
-        let record = Record {
-            method: self.name.to_owned(),
-            settings: to_value(&self.settings),
-            seed: ctx.seed,
-            edits: facts.iter().map(entry).collect(),
-            scores: serde_json::json!({
-                "steps": outcome.n_steps,
-                "loss": outcome.loss,
-                "satisfied": outcome.satisfied,
-            }),
-            ..Record::default()
-        };
+        let record = record(ctx, self.name, &self.settings, facts, outcome.to_value());
         Ok(Delta::new(model, updates, record)?)
     }
 }

@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 use retcon_kernels::trained::{Ball, Trained};
 use retcon_model::random::Random;
-use retcon_model::{Delta, Model, Record, Update, WeightId};
+use retcon_model::{Delta, Model, Update, WeightId};
 use serde::{Deserialize, Serialize};
 
 use super::fixed::{Fixed, Start};
 use super::lookup::query;
 use super::optim::{Descent, Evaluation, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, Method, entry, settings, to_value};
+use super::{Ctx, Editor, Method, record, settings, to_value};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 
@@ -142,18 +142,7 @@ impl Editor for Lora {
             let left = (pair[0].trained.theta() * scale)?;
             updates.insert(id, Update::LowRank { left, right: pair[1].trained.theta().clone() });
         }
-        let record = Record {
-            method: METHOD.name.to_owned(),
-            settings: to_value(&self.0),
-            seed: ctx.seed,
-            edits: facts.iter().map(entry).collect(),
-            scores: serde_json::json!({
-                "steps": outcome.n_steps,
-                "loss": outcome.loss,
-                "satisfied": outcome.satisfied,
-            }),
-            ..Record::default()
-        };
+        let record = record(ctx, METHOD.name, &self.0, facts, outcome.to_value());
         Ok(Delta::new(model, updates, record)?)
     }
 }

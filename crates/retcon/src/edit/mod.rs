@@ -27,7 +27,7 @@ pub mod walk;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use retcon_model::{Delta, Model};
+use retcon_model::{Delta, Model, Record};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -152,6 +152,24 @@ fn settings<T: Serialize + DeserializeOwned>(
 /// Settings as JSON.
 fn to_value(settings: &impl Serialize) -> Value {
     serde_json::to_value(settings).expect("settings have string keys")
+}
+
+/// The record of an edit of `facts` by a method with all of its `settings`.
+fn record(
+    ctx: &Ctx<'_>,
+    method: &str,
+    settings: &impl Serialize,
+    facts: &[Fact],
+    scores: Value,
+) -> Record {
+    Record {
+        method: method.to_owned(),
+        settings: to_value(settings),
+        seed: ctx.seed,
+        edits: facts.iter().map(entry).collect(),
+        scores,
+        ..Record::default()
+    }
 }
 
 /// What the record of a delta says of a fact.

@@ -5,6 +5,7 @@ use candle_core::{DType, Tensor};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::trained::{Adam, Ball, Trained};
 use retcon_model::random::Random;
+use serde_json::{Value, json};
 
 use super::{Ctx, Progress};
 use crate::error::{Error, Result};
@@ -61,6 +62,13 @@ pub struct Outcome {
     pub loss: f64,
     /// Whether all parts were satisfied at once.
     pub satisfied: bool,
+}
+
+impl Outcome {
+    /// For the record of an edit.
+    pub fn to_value(&self) -> Value {
+        json!({"steps": self.n_steps, "loss": self.loss, "satisfied": self.satisfied})
+    }
 }
 
 /// Changes `unknowns` until all parts of the objective are satisfied at once, or `descent` ends.

@@ -16,13 +16,13 @@ use faer::Mat;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::{gather_rows, scatter_add_rows};
 use retcon_model::tap::Tap;
-use retcon_model::{Delta, Model, Part, Record, Site, Spot, Update, WeightId};
+use retcon_model::{Delta, Model, Part, Site, Spot, Update, WeightId};
 use serde::{Deserialize, Serialize};
 
 use super::lookup::{Packed, Query, query};
 use super::scope::{Blocks, Scope, Target};
 use super::solve::{Metric, solve};
-use super::{Ctx, Editor, Method, Progress, entry, settings, to_value};
+use super::{Ctx, Editor, Method, Progress, record, settings, to_value};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{check_finite, to_mat, to_tensor};
@@ -132,13 +132,7 @@ impl Editor for UltraEdit {
             let is_large = update.n_numbers() >= n;
             updates.insert(id, if is_large { Update::Dense(update.to_dense()?) } else { update });
         }
-        let record = Record {
-            method: METHOD.name.to_owned(),
-            settings: to_value(&self.0),
-            seed: ctx.seed,
-            edits: facts.iter().map(entry).collect(),
-            ..Record::default()
-        };
+        let record = record(ctx, METHOD.name, &self.0, facts, serde_json::Value::Null);
         let mut delta = Delta::new(model, updates, record)?;
         for (id, seen) in &seen {
             delta.state.insert(format!("{id}.seen"), seen.to_tensor()?);
