@@ -10,7 +10,7 @@ use retcon_kernels::loss::Head;
 use retcon_kernels::pool::in_pool;
 use retcon_kernels::rows::{add, gather_rows, scale};
 
-use crate::batch::{Batch, Rows};
+use crate::batch::{Batch, Rows, starts};
 use crate::block::{Block, Earlier, Request};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -60,6 +60,11 @@ impl Hidden {
     /// How many rows each sequence has.
     pub fn lengths(&self) -> Vec<usize> {
         self.rows.lengths()
+    }
+
+    /// The first row of each sequence.
+    pub fn starts(&self) -> Vec<usize> {
+        starts(&self.lengths())
     }
 }
 

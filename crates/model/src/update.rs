@@ -58,6 +58,17 @@ impl Update {
         }
     }
 
+    /// The update in the form that stores fewer numbers.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn smallest(self) -> Result<Self> {
+        match self.n_numbers() >= self.shape().iter().product() {
+            true => Ok(Self::Dense(self.to_dense()?)),
+            false => Ok(self),
+        }
+    }
+
     /// Its Frobenius norm.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use super::{Ctx, Editor, record};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{Factor, NullSpace, check_finite, mean, to_mat, to_tensor};
-use crate::stats::Statistics;
+use crate::stats::{self, Statistics};
 
 /// A recipe under the name of a method.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ impl<'a> Metrics<'a> {
 
     fn of(&self, block: usize) -> Result<Metric> {
         let Some(statistics) = &self.statistics else { return Ok(Metric::Identity) };
-        let what = format!("the second moment of the keys of block {block}");
+        let what = stats::name(block);
         let mut moment = mean(&statistics.moment(block)?);
         if self.recipe.metric == MetricName::NullSpace {
             return Ok(Metric::NullSpace(NullSpace::new(&moment, self.recipe.threshold, &what)?));
@@ -209,8 +209,8 @@ impl Written<'_> {
         let mut update = Update::LowRank { left, right };
         if let Some(share) = self.recipe.keep {
             update = Update::Dense(kept(&update.to_dense()?, &weight, share)?);
-        } else if update.n_numbers() >= weight.elem_count() {
-            update = Update::Dense(update.to_dense()?);
+        } else {
+            update = update.smallest()?;
         }
         let norm = retcon_kernels::squares::sum_of_squares(&weight)?.sqrt();
         let relative = update.norm()? / norm;

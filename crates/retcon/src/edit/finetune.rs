@@ -20,7 +20,7 @@ use super::fixed::{Fixed, Start};
 use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, record, settings};
+use super::{Ctx, Editor, at_least_one, positive, record, settings};
 use crate::data::{Fact, contexts};
 use crate::error::{Error, Result};
 
@@ -176,13 +176,6 @@ impl Default for Settings {
 
 impl Settings {
     fn check(&self) -> Result<()> {
-        let positive = |key, value: f64| {
-            if value > 0.0 && value.is_finite() {
-                return Ok(());
-            }
-            let expected = "a positive number".to_owned();
-            Err(Error::BadSetting { key, expected, found: value.to_string() })
-        };
         positive("learning_rate", self.learning_rate)?;
         positive("radius", self.radius.unwrap_or(1.0))?;
         positive("storage_error", self.storage_error)?;
@@ -191,11 +184,7 @@ impl Settings {
             let (expected, found) = ("0 or more".to_owned(), self.weight_decay.to_string());
             return Err(Error::BadSetting { key: "weight_decay", expected, found });
         }
-        if self.batch == 0 {
-            let expected = "at least 1".to_owned();
-            return Err(Error::BadSetting { key: "batch", expected, found: "0".to_owned() });
-        }
-        Ok(())
+        at_least_one("batch", self.batch)
     }
 
     fn scope(&self) -> Scope {

@@ -18,7 +18,7 @@ use super::fixed::{Fixed, Start};
 use super::lookup::query;
 use super::optim::{Descent, Evaluation, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, Method, record, settings, to_value};
+use super::{Ctx, Editor, Method, at_least_one, positive, record, settings, to_value};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 
@@ -87,19 +87,10 @@ impl Default for Settings {
 
 impl Settings {
     fn check(&self) -> Result<()> {
-        for (key, value) in [("learning_rate", self.learning_rate), ("alpha", self.alpha)] {
-            if !(value > 0.0 && value.is_finite()) {
-                let (expected, found) = ("a positive number".to_owned(), value.to_string());
-                return Err(Error::BadSetting { key, expected, found });
-            }
-        }
-        for (key, value) in [("rank", self.rank), ("batch", self.batch)] {
-            if value == 0 {
-                let (expected, found) = ("at least 1".to_owned(), "0".to_owned());
-                return Err(Error::BadSetting { key, expected, found });
-            }
-        }
-        Ok(())
+        positive("learning_rate", self.learning_rate)?;
+        positive("alpha", self.alpha)?;
+        at_least_one("rank", self.rank)?;
+        at_least_one("batch", self.batch)
     }
 }
 

@@ -149,6 +149,24 @@ fn settings<T: Serialize + DeserializeOwned>(
         .map_err(|error| Error::BadSettings { method, what: error.to_string() })
 }
 
+/// Makes sure that a setting is a positive number.
+fn positive(key: &'static str, value: f64) -> Result<()> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    let expected = "a positive number".to_owned();
+    Err(Error::BadSetting { key, expected, found: value.to_string() })
+}
+
+/// Makes sure that a setting is no count of nothing.
+fn at_least_one(key: &'static str, value: usize) -> Result<()> {
+    if value > 0 {
+        return Ok(());
+    }
+    let (expected, found) = ("at least 1".to_owned(), "0".to_owned());
+    Err(Error::BadSetting { key, expected, found })
+}
+
 /// Settings as JSON.
 fn to_value(settings: &impl Serialize) -> Value {
     serde_json::to_value(settings).expect("settings have string keys")

@@ -5,21 +5,12 @@
 
 use retcon_model::Model;
 use retcon_model::generate::{Sampling, generate, is_decoder};
-use serde::{Deserialize, Serialize};
 
 use crate::data::Prompt;
 use crate::error::Result;
 
 /// The first word of each prefix, in turn.
 const FIRST: [&str; 5] = ["The", "Therefore", "Because", "I", "You"];
-
-/// How many prefixes, of which lengths.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lengths {
-    /// Tokens of each prefix, the first word included.
-    pub tokens: Vec<usize>,
-}
 
 /// A prefix of each of these lengths in tokens, for a decoder, drawn from the five most likely tokens
 /// each time; for an encoder, which writes nothing, none.

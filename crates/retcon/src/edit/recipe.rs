@@ -254,16 +254,9 @@ impl Recipe {
                 return bad(key, "a number that is not negative", value.to_string());
             }
         }
-        let positive = [
-            ("learning_rate", self.learning_rate),
-            ("clamp", self.clamp),
-            ("threshold", self.threshold),
-        ];
-        for (key, value) in positive {
-            if !(value > 0.0 && value.is_finite()) {
-                return bad(key, "a positive number", value.to_string());
-            }
-        }
+        super::positive("learning_rate", self.learning_rate)?;
+        super::positive("clamp", self.clamp)?;
+        super::positive("threshold", self.threshold)?;
         if let Some(keep) = self.keep.filter(|keep| !(*keep > 0.0 && *keep <= 1.0)) {
             return bad("keep", "a share above 0 and up to 1", keep.to_string());
         }

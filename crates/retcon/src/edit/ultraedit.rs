@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::lookup::{Packed, Query, query};
 use super::scope::{Blocks, Scope, Target};
 use super::solve::{Metric, solve};
-use super::{Ctx, Editor, Method, Progress, record, settings, to_value};
+use super::{Ctx, Editor, Method, Progress, at_least_one, positive, record, settings, to_value};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{check_finite, to_mat, to_tensor};
@@ -75,19 +75,9 @@ impl Default for Settings {
 
 impl Settings {
     fn check(&self) -> Result<()> {
-        let bad = |key, found: String| {
-            let expected = "a positive number".to_owned();
-            Err(Error::BadSetting { key, expected, found })
-        };
-        if !(self.rate > 0.0 && self.rate.is_finite()) {
-            return bad("rate", self.rate.to_string());
-        }
-        for (key, n) in [("turn", self.turn), ("batch", self.batch)] {
-            if n == 0 {
-                return bad(key, "0".to_owned());
-            }
-        }
-        Ok(())
+        positive("rate", self.rate)?;
+        at_least_one("turn", self.turn)?;
+        at_least_one("batch", self.batch)
     }
 }
 
@@ -128,9 +118,7 @@ impl Editor for UltraEdit {
         for (id, (left, right)) in factors {
             let update =
                 Update::LowRank { left: Tensor::cat(&left, 1)?, right: Tensor::cat(&right, 0)? };
-            let n: usize = update.shape().iter().product();
-            let is_large = update.n_numbers() >= n;
-            updates.insert(id, if is_large { Update::Dense(update.to_dense()?) } else { update });
+            updates.insert(id, update.smallest()?);
         }
         let record = record(ctx, METHOD.name, &self.0, facts, serde_json::Value::Null);
         let mut delta = Delta::new(model, updates, record)?;

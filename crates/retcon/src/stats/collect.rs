@@ -44,7 +44,7 @@ pub fn n_bytes(model: &Model, n_blocks: usize) -> u64 {
 }
 
 /// What people call the moment of a block.
-pub(super) fn name(block: usize) -> String {
+pub fn name(block: usize) -> String {
     format!("the second moment of the keys of block {block}")
 }
 

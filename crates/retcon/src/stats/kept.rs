@@ -43,14 +43,22 @@ impl Kept {
     /// # Errors
     /// Where the file is broken.
     pub fn find(&self, model: &Model, blocks: &[usize]) -> Result<Option<Statistics>> {
+        Ok(self.there(model)?.filter(|found| has_all(found, blocks)))
+    }
+
+    /// Those that are there already, of whatever blocks.
+    fn there(&self, model: &Model) -> Result<Option<Statistics>> {
         let path = self.path(model)?;
         if !path.is_file() {
             return Ok(None);
         }
         let found = file::read(&path)?;
-        let has_all = blocks.iter().all(|block| found.moments.contains_key(block));
-        Ok(if has_all && found.is_of(model)? { Some(found) } else { None })
+        Ok(if found.is_of(model)? { Some(found) } else { None })
     }
+}
+
+fn has_all(found: &Statistics, blocks: &[usize]) -> bool {
+    blocks.iter().all(|block| found.moments.contains_key(block))
 }
 
 impl Source for Kept {
@@ -60,22 +68,18 @@ impl Source for Kept {
         model: &Model,
         blocks: &[usize],
     ) -> Result<Arc<Statistics>> {
-        if let Some(found) = self.find(model, blocks)? {
-            return Ok(Arc::new(found));
+        // What is there of other blocks is computed again with these, in one pass.
+        let mut all = blocks.to_vec();
+        match self.there(model)? {
+            Some(found) if has_all(&found, blocks) => return Ok(Arc::new(found)),
+            Some(found) => all.extend(found.moments.keys()),
+            None => {}
         }
         let path = self.path(model)?;
         std::fs::create_dir_all(&self.folder).map_err(|error| crate::Error::BadFolder {
             path: self.folder.clone(),
             what: error.to_string(),
         })?;
-        // What is there of other blocks is computed again with these, in one pass.
-        let mut all = blocks.to_vec();
-        if path.is_file() {
-            let found = file::read(&path)?;
-            if found.is_of(model)? {
-                all.extend(found.moments.keys());
-            }
-        }
         let partial = path.with_extension("partial");
         let made = collect(ctx, model, &self.corpus, &all, &self.plan, Some(&partial))?;
         file::write(&made, &path)?;

@@ -18,7 +18,7 @@ use retcon_model::Model;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use collect::{Plan, collect, n_bytes};
+pub use collect::{Plan, collect, n_bytes, name};
 pub use file::{read, write};
 pub use kept::Kept;
 

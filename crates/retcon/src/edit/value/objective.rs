@@ -11,7 +11,7 @@ use retcon_model::Hidden;
 use retcon_model::tap::Offset;
 
 use super::Search;
-use super::prepared::{Prepared, starts};
+use super::prepared::Prepared;
 use crate::edit::optim::Evaluations;
 use crate::error::Result;
 
@@ -129,7 +129,7 @@ impl Open {
         let of = |&subject: &usize| prepared.of_subject[subject].clone();
         let texts: Vec<usize> = subjects.iter().flat_map(of).collect();
         let hidden = prepared.hidden.sequences(&texts)?;
-        let mut starts = starts(&hidden).into_iter();
+        let mut starts = hidden.starts().into_iter();
         let said = match &prepared.said {
             Some(said) => {
                 let rows: Vec<u32> = subjects.iter().map(|&subject| subject as u32).collect();
@@ -154,7 +154,7 @@ impl Open {
             let texts = prepared.of_subject[subject].clone();
             let first = open.targets.len();
             for text in texts.clone() {
-                let start = starts.next().expect("a start for each text");
+                let start = starts.next().expect("a start for each text") as u32;
                 open.lookups.push(start + prepared.texts[text].lookup);
                 open.subject_of.push(i as u32);
                 let place = open.rows.len() as u32;

@@ -92,8 +92,8 @@ impl<'a> Prepared<'a> {
     fn essences(&self) -> Result<Tensor> {
         let texts: Vec<usize> = self.of_subject.iter().map(|texts| texts.end - 1).collect();
         let hidden = self.hidden.sequences(&texts)?;
-        let starts = starts(&hidden);
-        let at = texts.iter().zip(starts).map(|(&text, start)| start + self.texts[text].at[0]);
+        let starts = texts.iter().zip(hidden.starts());
+        let at = starts.map(|(&text, start)| start as u32 + self.texts[text].at[0]);
         let at: Vec<u32> = at.collect();
         let x = self.model.finish(self.start, hidden, &at, &mut ())?;
         Ok(log_softmax(&self.model.logits(&x)?)?)
@@ -109,16 +109,6 @@ fn is_direct(model: &Model, search: &Search) -> bool {
         [Spot::MlpOut] => is_pre,
         _ => false,
     }
-}
-
-/// The first row of each sequence.
-pub(super) fn starts(hidden: &Hidden) -> Vec<u32> {
-    let mut end = 0;
-    let start = |n: usize| {
-        end += n as u32;
-        end - n as u32
-    };
-    hidden.lengths().into_iter().map(start).collect()
 }
 
 /// The row of the subject's last token in the bare prompts of each subject.
