@@ -146,6 +146,22 @@ fn check(name: &str, line: &str, spot: Spot) {
 }
 
 #[test]
+fn a_value_never_leaves_the_ball_around_what_was_there() {
+    let model = model("llama");
+    let fact = facts(&["The capital of {France} is => Rome"]);
+    let subjects = Subject::of(&model, &fact, true, &PREFIXES.map(str::to_owned)).unwrap();
+    // So tight that the first step would leave it.
+    let tight = Search { clamp: 0.05, ..plan(Spot::MlpOut) };
+    let found = with_ctx(0, &Nothing, |ctx| search(ctx, &model, &subjects, &tight)).unwrap();
+    let norm = |x: &Tensor| {
+        let squares = x.to_dtype(DType::F64).unwrap().sqr().unwrap().sum_all().unwrap();
+        squares.to_scalar::<f64>().unwrap().sqrt()
+    };
+    let share = norm(&found.offsets) / norm(&found.before);
+    assert!(share > 0.0499 && share <= 0.05 * (1.0 + 1e-6), "{share}");
+}
+
+#[test]
 fn a_value_at_the_mlp_makes_the_published_objective_small() {
     check("llama", "The capital of {France} is => Rome", Spot::MlpOut);
     check("gpt2", "The capital of {France} is => Rome", Spot::MlpOut);
