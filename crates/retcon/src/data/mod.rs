@@ -20,6 +20,7 @@
 //! ```
 
 mod article;
+pub mod case;
 mod corpus;
 mod error;
 mod fact;
@@ -38,6 +39,7 @@ mod relations;
 mod seed;
 mod text_file;
 
+pub use case::{Axis, Case, Question};
 pub use corpus::Corpus;
 pub use error::{Error, Origin, Place, Result};
 pub use fact::{Fact, Probe};
