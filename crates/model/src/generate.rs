@@ -1,5 +1,6 @@
 //! What a model says: continuations by decoders, fillings of masks by encoders.
 
+use candle_core::Tensor;
 use retcon_kernels::loss::log_softmax;
 
 use crate::batch::Batch;
@@ -49,24 +50,37 @@ pub fn generate(
     model: &Model,
     prompts: &[Vec<u32>],
     sampling: &Sampling,
-    mut seen: impl FnMut(usize, u32) -> bool,
+    seen: impl FnMut(usize, u32) -> bool,
 ) -> Result<Vec<Vec<u32>>> {
     if !is_decoder(model.spec()) {
         return Err(Error::NotADecoder { family: model.spec().family });
     }
-    let mut continuations = vec![Vec::new(); prompts.len()];
-    let mut random = Random::new(sampling.seed);
+    if prompts.is_empty() || sampling.n_tokens == 0 {
+        return Ok(vec![Vec::new(); prompts.len()]);
+    }
     let mut past = Past::new(model.spec().n_blocks, prompts.len());
-    let mut open: Vec<usize> = (0..prompts.len()).collect();
-    let mut next = prompts.to_vec();
-    for _ in 0..sampling.n_tokens {
-        if open.is_empty() {
-            break;
-        }
-        let logits = model.extend(&mut past, &Batch::new(&next)?)?;
+    let logits = model.extend(&mut past, &Batch::new(prompts)?)?;
+    go_on(model, past, logits, sampling, seen)
+}
+
+/// As [`generate`], after prompts that have been run: `past` is what [`Model::extend`] made of them, and
+/// `logits` what it gave, `[n_prompts, n_vocab]`.
+///
+/// # Errors
+/// What the forward pass reports.
+pub fn go_on(
+    model: &Model,
+    mut past: Past,
+    mut logits: Tensor,
+    sampling: &Sampling,
+    mut seen: impl FnMut(usize, u32) -> bool,
+) -> Result<Vec<Vec<u32>>> {
+    let mut continuations = vec![Vec::new(); past.lengths().len()];
+    let mut random = Random::new(sampling.seed);
+    let mut open: Vec<usize> = (0..continuations.len()).collect();
+    for step in 1..=sampling.n_tokens {
         let rows = logits.to_vec2::<f32>()?;
-        let (mut kept, mut still_open) = (Vec::new(), Vec::new());
-        next = Vec::new();
+        let (mut kept, mut still_open, mut next) = (Vec::new(), Vec::new(), Vec::new());
         for (row, (&index, logits)) in open.iter().zip(&rows).enumerate() {
             let token = draw(logits, sampling, &mut random);
             if model.tokenizer().eos().contains(&token) {
@@ -77,13 +91,17 @@ pub fn generate(
             if seen(index, token) && !full {
                 kept.push(row);
                 still_open.push(index);
-                next.push(vec![token]);
+                next.push([token]);
             }
         }
-        if kept.len() < open.len() && !kept.is_empty() {
+        if kept.is_empty() || step == sampling.n_tokens {
+            break;
+        }
+        if kept.len() < open.len() {
             past = past.sequences(&kept)?;
         }
         open = still_open;
+        logits = model.extend(&mut past, &Batch::new(&next)?)?;
     }
     Ok(continuations)
 }

@@ -209,6 +209,19 @@ impl Model {
         self.logits(&self.last_norm(x, &mut ())?)
     }
 
+    /// Runs tokens after those that are in `past`, which stays as it is, and gives what is multiplied
+    /// with the unembedding at the rows `at` of `batch`, which ascend: `[at, d_embed]`.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    pub fn run_after(&self, past: &Past, batch: &Batch, at: &[u32]) -> Result<Var> {
+        let h = self.embed_after(past.lengths(), batch, &mut ())?;
+        let earlier = Earlier::Fixed(past);
+        let span = 0..self.spec().n_blocks;
+        let x = self.run_blocks(span, h.x, &h.rows, Some(at), earlier, &mut ())?;
+        self.last_norm(x, &mut ())
+    }
+
     fn run_blocks(
         &self,
         span: Range<usize>,

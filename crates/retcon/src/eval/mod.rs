@@ -3,12 +3,18 @@
 //! Models with and without a delta are alive together, so nothing is measured twice or saved.
 
 pub mod accuracy;
+pub mod answer;
 pub mod belief;
+pub mod bootstrap;
 pub mod drift;
+pub mod metrics;
 pub mod questions;
+pub mod reading;
 pub mod report;
 
 pub use belief::{Belief, believe};
+pub use bootstrap::{Difference, Score};
 pub use drift::{Drift, drift};
+pub use metrics::{METRICS, Metric};
 pub use questions::{Kind, Question, questions};
 pub use report::{Report, Row, compare};

@@ -1,0 +1,283 @@
+//! What a model says to questions: how likely it takes given objects, and what it says freely.
+//!
+//! Both come of one pass over each prompt. The tokens of an object go on from the keys and values
+//! of its prompt, and so does what is said freely, so a prompt with two objects and a free answer
+//! runs once. An encoder has a mask for each token of an object, and fills those of the wanted one.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use candle_core::Tensor;
+use retcon_model::generate::{Sampling, go_on, is_decoder};
+use retcon_model::{Batch, Model, Past};
+use serde::{Deserialize, Serialize};
+
+use super::answer::has_ended;
+use crate::data::Prompt;
+use crate::edit::lookup::{Query, opening, query_of};
+use crate::error::Result;
+
+/// A prompt, and what is to be known of it.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// The prompt.
+    pub prompt: &'a Prompt,
+    /// The objects that are scored.
+    pub objects: [Option<&'a str>; 2],
+    /// Tokens that are said freely, at most; 0 for none.
+    pub n_free: usize,
+}
+
+/// What a model says to an [`Ask`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// How it takes the first object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Taken>,
+    /// How it takes the second one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<Taken>,
+    /// What it says freely, up to the end of a line or a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+}
+
+/// How a model takes a given object, fed its tokens one by one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The mean over its tokens of `-log p`, in nats.
+    pub nll: f64,
+    /// Its tokens.
+    pub object: Vec<u32>,
+    /// The most likely token in the place of each.
+    pub predicted: Vec<u32>,
+}
+
+impl Taken {
+    /// The share of its tokens that are the most likely ones.
+    #[must_use]
+    pub fn matched(&self) -> f64 {
+        let right = self.object.iter().zip(&self.predicted).filter(|(a, b)| a == b).count();
+        right as f64 / self.object.len().max(1) as f64
+    }
+}
+
+/// Asks `model` all of `asks`. Of one that is longer than the model takes, or has text after its
+/// object where the model is a decoder, nothing is known: its reading is empty.
+///
+/// # Errors
+/// What the tokenizer and the model report.
+pub fn read(model: &Model, asks: &[Ask<'_>]) -> Result<Vec<Reading>> {
+    if !is_decoder(model.spec()) {
+        return asks.iter().map(|ask| fill(model, ask)).collect();
+    }
+    /// Tokens of prompts that run at once.
+    const TOKENS: usize = 4096;
+    let prompts = Prompts::new(model, asks)?;
+    let mut readings = vec![Reading::default(); asks.len()];
+    let (mut from, mut tokens) = (0, 0);
+    for to in 0..prompts.openings.len() {
+        tokens += prompts.openings[to].len();
+        let next = prompts.openings.get(to + 1).map_or(TOKENS, Vec::len);
+        if tokens + next > TOKENS || to + 1 == prompts.openings.len() {
+            prompts.read(model, asks, from..to + 1, &mut readings)?;
+            (from, tokens) = (to + 1, 0);
+        }
+    }
+    Ok(readings)
+}
+
+/// The prompts of a decoder, each once.
+struct Prompts {
+    openings: Vec<Vec<u32>>,
+    /// The asks of each.
+    asks: Vec<Vec<usize>>,
+}
+
+impl Prompts {
+    fn new(model: &Model, asks: &[Ask<'_>]) -> Result<Self> {
+        let mut prompts = Self { openings: Vec::new(), asks: Vec::new() };
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for (i, ask) in asks.iter().enumerate() {
+            if ask.prompt.slot().is_some() {
+                continue;
+            }
+            if let Some(&prompt) = seen.get(ask.prompt.text()) {
+                prompts.asks[prompt].push(i);
+                continue;
+            }
+            let opening = opening(model, ask.prompt.text())?;
+            if !opening.is_empty() && opening.len() < model.spec().n_positions {
+                seen.insert(ask.prompt.text(), prompts.openings.len());
+                prompts.openings.push(opening);
+                prompts.asks.push(vec![i]);
+            }
+        }
+        Ok(prompts)
+    }
+
+    /// Reads the asks of the prompts `run`.
+    fn read(
+        &self,
+        model: &Model,
+        asks: &[Ask<'_>],
+        run: Range<usize>,
+        readings: &mut [Reading],
+    ) -> Result<()> {
+        let mut past = Past::new(model.spec().n_blocks, run.len());
+        let logits = model.extend(&mut past, &Batch::new(&self.openings[run.clone()])?)?;
+        let mut scored = Vec::new();
+        for (row, prompt) in run.clone().enumerate() {
+            for &ask in &self.asks[prompt] {
+                for (place, object) in asks[ask].objects.iter().enumerate() {
+                    let Some(object) = object else { continue };
+                    let object = model.tokenizer().encode_continuation(object)?;
+                    let n = self.openings[prompt].len() + object.len();
+                    if !object.is_empty() && n <= model.spec().n_positions + 1 {
+                        scored.push(Scored { ask, place, row, object });
+                    }
+                }
+            }
+        }
+        for (scored, taken) in scored.iter().zip(take(model, &past, &logits, &scored)?) {
+            let reading = &mut readings[scored.ask];
+            let place = if scored.place == 0 { &mut reading.wanted } else { &mut reading.other };
+            *place = Some(taken);
+        }
+        self.say(model, asks, run, (past, logits), readings)
+    }
+
+    /// What is said freely after the prompts `run`, which have been run.
+    fn say(
+        &self,
+        model: &Model,
+        asks: &[Ask<'_>],
+        run: Range<usize>,
+        (past, logits): (Past, Tensor),
+        readings: &mut [Reading],
+    ) -> Result<()> {
+        let n_free = |prompt: usize| self.asks[prompt].iter().map(|&ask| asks[ask].n_free).max();
+        let limits: Vec<usize> = run.clone().map(|prompt| n_free(prompt).unwrap_or(0)).collect();
+        let free: Vec<usize> = (0..limits.len()).filter(|&row| limits[row] > 0).collect();
+        if free.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<u32> = free.iter().map(|&row| row as u32).collect();
+        let logits = logits.index_select(&Tensor::new(rows, logits.device())?, 0)?;
+        let past = past.sequences(&free)?;
+        let most = limits.iter().copied().max().unwrap_or(0);
+        let mut said: Vec<Vec<u32>> = vec![Vec::new(); free.len()];
+        let goes_on = |index: usize, token: u32| {
+            said[index].push(token);
+            let text = model.tokenizer().decode(&said[index]).unwrap_or_default();
+            said[index].len() < limits[free[index]] && !has_ended(&text)
+        };
+        let ids = go_on(model, past, logits, &Sampling::greedy(most), goes_on)?;
+        for (ids, &row) in ids.iter().zip(&free) {
+            let text = model.tokenizer().decode(ids)?;
+            for &ask in self.asks[run.start + row].iter().filter(|&&ask| asks[ask].n_free > 0) {
+                readings[ask].says = Some(text.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An object to score after a prompt.
+struct Scored {
+    ask: usize,
+    place: usize,
+    /// The row of the prompt's logits, and its sequence in the past.
+    row: usize,
+    object: Vec<u32>,
+}
+
+/// How the objects are taken: the first token of each by the logits after its prompt, the others by
+/// a pass of their own, which goes on from the prompts'.
+fn take(model: &Model, past: &Past, logits: &Tensor, scored: &[Scored]) -> Result<Vec<Taken>> {
+    let long: Vec<&Scored> = scored.iter().filter(|scored| scored.object.len() > 1).collect();
+    let firsts = Distributions::new(logits)?;
+    let rest = match long.is_empty() {
+        true => None,
+        false => {
+            let rows: Vec<usize> = long.iter().map(|scored| scored.row).collect();
+            let batch = Batch::new(long.iter().map(|s| &s.object[..s.object.len() - 1]))?;
+            let at: Vec<u32> = (0..batch.tokens().len() as u32).collect();
+            let x = model.run_after(&past.sequences(&rows)?, &batch, &at)?;
+            Some(Distributions::new(&model.logits(&x)?)?)
+        }
+    };
+    let mut next = 0;
+    let taken = scored.iter().map(|scored| {
+        let mut tokens = vec![firsts.at(scored.row, scored.object[0])];
+        for &token in &scored.object[1..] {
+            tokens.extend(rest.as_ref().map(|rest| rest.at(next, token)));
+            next += 1;
+        }
+        taken(&scored.object, &tokens)
+    });
+    Ok(taken.collect())
+}
+
+/// Of an object, what each of its tokens got: its log-probability, and the most likely token.
+fn taken(object: &[u32], tokens: &[(f64, u32)]) -> Taken {
+    let nll = -tokens.iter().map(|(log_prob, _)| log_prob).sum::<f64>() / tokens.len() as f64;
+    let predicted = tokens.iter().map(|&(_, best)| best).collect();
+    Taken { nll, object: object.to_vec(), predicted }
+}
+
+/// Rows of logits, as distributions over the vocabulary.
+struct Distributions {
+    logits: Vec<f32>,
+    n_vocab: usize,
+}
+
+impl Distributions {
+    fn new(logits: &Tensor) -> Result<Self> {
+        let n_vocab = logits.dim(1)?;
+        Ok(Self { logits: logits.flatten_all()?.to_vec1()?, n_vocab })
+    }
+
+    /// The log-probability of a token in a row, in nats, and the most likely one.
+    fn at(&self, row: usize, token: u32) -> (f64, u32) {
+        let row = &self.logits[row * self.n_vocab..(row + 1) * self.n_vocab];
+        let mut best = 0;
+        for (i, &logit) in row.iter().enumerate() {
+            if logit > row[best] {
+                best = i;
+            }
+        }
+        let top = f64::from(row[best]);
+        let sum: f64 = row.iter().map(|&logit| f64::from((logit - row[best]).exp())).sum();
+        (f64::from(row[token as usize]) - top - sum.ln(), best as u32)
+    }
+}
+
+/// What an encoder says to an ask.
+fn fill(model: &Model, ask: &Ask<'_>) -> Result<Reading> {
+    let mut found = [None, None];
+    for (object, found) in ask.objects.iter().zip(&mut found) {
+        let Some(object) = object else { continue };
+        let object = model.tokenizer().encode_continuation(object)?;
+        if object.is_empty() {
+            continue;
+        }
+        let query = query_of(model, ask.prompt, object)?;
+        if query.ids.len() <= model.spec().n_positions {
+            *found = Some(filled(model, &query)?);
+        }
+    }
+    let [wanted, other] = found;
+    let free = wanted.as_ref().filter(|_| ask.n_free > 0);
+    let says = free.map(|taken| model.tokenizer().decode(&taken.predicted)).transpose()?;
+    Ok(Reading { wanted, other, says })
+}
+
+fn filled(model: &Model, query: &Query) -> Result<Taken> {
+    let x = model.run(&Batch::new([&query.ids])?, &query.at, &mut ())?;
+    let places: Vec<usize> = (0..query.at.len()).collect();
+    let x = model.recall(&x, &places)?.map_or(x, |recalled| recalled.x);
+    let rows = Distributions::new(&model.logits(&x)?)?;
+    let tokens = query.object.iter().enumerate().map(|(row, &token)| rows.at(row, token));
+    Ok(taken(&query.object, &tokens.collect::<Vec<_>>()))
+}
