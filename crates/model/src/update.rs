@@ -69,6 +69,20 @@ impl Update {
         }
     }
 
+    /// This update and `other` in one, in the form that stores fewer numbers.
+    ///
+    /// # Errors
+    /// Where the shapes differ, or the device fails.
+    pub fn plus(&self, other: &Self) -> Result<Self> {
+        match (self, other) {
+            (Self::LowRank { left: a, right: b }, Self::LowRank { left: c, right: d }) => {
+                let (left, right) = (Tensor::cat(&[a, c], 1)?, Tensor::cat(&[b, d], 0)?);
+                Self::LowRank { left, right }.smallest()
+            }
+            _ => Ok(Self::Dense(self.to_dense()?.add(&other.to_dense()?)?)),
+        }
+    }
+
     /// Its Frobenius norm.
     ///
     /// # Errors

@@ -30,7 +30,8 @@ pub struct Weights {
 #[derive(Clone, Debug)]
 pub struct Param {
     base: Weight,
-    updates: Vec<Update>,
+    /// The sum of all updates.
+    update: Option<Update>,
     unknown: Option<Var>,
     /// Unknown factors of one more update, `[d_out, rank]` and `[rank, d_in]`.
     beside: Option<(Var, Var)>,
@@ -41,7 +42,7 @@ pub struct Param {
 impl Param {
     /// A frozen weight.
     pub fn new(base: Weight) -> Self {
-        Self { base, updates: Vec::new(), unknown: None, beside: None, merged: OnceLock::new() }
+        Self { base, update: None, unknown: None, beside: None, merged: OnceLock::new() }
     }
 
     /// The weight without its updates.
@@ -49,9 +50,9 @@ impl Param {
         &self.base
     }
 
-    /// The updates, in the order in which they were added.
-    pub fn updates(&self) -> &[Update] {
-        &self.updates
+    /// The sum of all updates, where there is one.
+    pub fn update(&self) -> Option<&Update> {
+        self.update.as_ref()
     }
 
     /// The base with all updates, `f32`, on `device`.
@@ -60,7 +61,7 @@ impl Param {
     /// Where the device fails.
     pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
         let mut sum = self.base.to_tensor(DType::F32, device)?;
-        for update in &self.updates {
+        if let Some(update) = &self.update {
             sum = sum.add(&update.to_dense()?)?;
         }
         Ok(sum)
@@ -68,7 +69,7 @@ impl Param {
 
     /// The one matrix or vector that stands for base and updates.
     fn merged(&self, device: &Device) -> Result<&Weight> {
-        if self.updates.is_empty() {
+        if self.update.is_none() {
             return Ok(&self.base);
         }
         if self.merged.get().is_none() {
@@ -139,7 +140,11 @@ impl Weights {
         let update = update.to_device(&self.device)?;
         let param = self.get_mut(id)?;
         check_shape(id, param.base.dims(), &update.shape())?;
-        param.updates.push(update);
+        // Many small updates in one cost a pass no more than it; a first one stays as it was made.
+        param.update = Some(match &param.update {
+            Some(earlier) => earlier.plus(&update)?,
+            None => update,
+        });
         param.merged = OnceLock::new();
         Ok(())
     }
@@ -175,7 +180,7 @@ impl Weights {
             Some(unknown) => linear(x, Matrix::Trainable(unknown), None)?,
             None => {
                 let mut y = linear(x, Matrix::Frozen(&param.base), None)?;
-                for update in &param.updates {
+                if let Some(update) = &param.update {
                     y = update.add_to(&y, x)?;
                 }
                 y
@@ -225,11 +230,8 @@ impl Weights {
             return Ok(gather_rows(unknown, rows)?);
         }
         let mut sum = param.base.rows(rows, HIDDEN, &self.device)?;
-        if !param.updates.is_empty() {
-            let rows = Tensor::new(rows, &self.device)?;
-            for update in &param.updates {
-                sum = sum.add(&update.rows(&rows)?)?;
-            }
+        if let Some(update) = &param.update {
+            sum = sum.add(&update.rows(&Tensor::new(rows, &self.device)?)?)?;
         }
         Ok(Var::constant(sum))
     }

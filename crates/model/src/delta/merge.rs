@@ -66,7 +66,7 @@ pub fn merge(model: &Model, out: &Path) -> Result<Vec<Rounding>> {
 fn changes_fresh(model: &Model) -> Result<bool> {
     let mut changed = false;
     for &id in model.source().fresh() {
-        changed |= !model.weight(id)?.updates().is_empty();
+        changed |= model.weight(id)?.update().is_some();
     }
     Ok(changed)
 }
@@ -86,7 +86,7 @@ fn changed(model: &Model) -> Result<BTreeMap<String, Vec<WeightId>>> {
     for (id, param) in model.weights().iter() {
         let is_fresh = model.source().fresh().contains(&id);
         let can_be_added = model.source().checkpoint.container == Container::HuggingFace;
-        if param.updates().is_empty() || (is_fresh && can_be_added) {
+        if param.update().is_none() || (is_fresh && can_be_added) {
             continue;
         }
         let (name, _) = model.source().place(id).ok_or(Error::NotInCheckpoint { id })?;

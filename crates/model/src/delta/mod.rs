@@ -61,6 +61,38 @@ impl Delta {
         Ok(Self { updates, base, state: BTreeMap::new(), record })
     }
 
+    /// This delta and one that was made on top of it, in one: what it does is what the two do, and
+    /// what they left for later edits is there too, row after row. It can't be taken apart again.
+    ///
+    /// # Errors
+    /// [`Error::WrongBase`] where the two are for different weights, or the device fails.
+    pub fn then(&self, next: &Self) -> Result<Self> {
+        let mut both = self.clone();
+        for (&id, update) in &next.updates {
+            let sum = match self.updates.get(&id) {
+                Some(first) => first.plus(update)?,
+                None => update.clone(),
+            };
+            both.updates.insert(id, sum);
+        }
+        for (&id, found) in &next.base {
+            let expected = both.base.entry(id).or_insert_with(|| found.clone());
+            if expected != found {
+                let (expected, found) = (expected.clone(), found.clone());
+                return Err(Error::WrongBase { id, expected, found });
+            }
+        }
+        for (name, tensor) in &next.state {
+            let joined = match self.state.get(name) {
+                Some(first) => Tensor::cat(&[first, tensor], 0)?,
+                None => tensor.clone(),
+            };
+            both.state.insert(name.clone(), joined);
+        }
+        both.record.edits.extend(next.record.edits.iter().cloned());
+        Ok(both)
+    }
+
     /// What tells it apart from every other delta: twelve hexadecimal digits of the SHA-256 of
     /// its numbers and of the base that they are for.
     ///

@@ -91,6 +91,24 @@ fn stacked_deltas_add_up_and_one_can_be_dropped() {
 }
 
 #[test]
+fn two_deltas_in_one_do_what_they_do_on_top_of_each_other() {
+    let base = model("llama");
+    let (one, two) = (delta(&base, MLP, &[], 1), delta(&base, MLP, ATTENTION, 7));
+    let on_top = base.with(&one).unwrap().with(&two).unwrap();
+    let with_keys = |delta: &Delta, rows: usize| {
+        let mut delta = delta.clone();
+        delta.state.insert("keys".into(), random(&[rows, 3], 1.0, 9));
+        delta.record.edits.push("an edit".into());
+        delta
+    };
+    let both = with_keys(&one, 2).then(&with_keys(&two, 1)).unwrap();
+    assert_eq!(both.state["keys"].dims(), [3, 3]);
+    assert_eq!(both.record.edits.len(), one.record.edits.len() + two.record.edits.len() + 2);
+    // The same sums: a model with two deltas adds them up as well.
+    assert_eq!(logits(&base.with(&Arc::new(both)).unwrap()), logits(&on_top));
+}
+
+#[test]
 fn a_file_holds_all_of_a_delta() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("delta.safetensors");
