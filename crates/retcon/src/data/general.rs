@@ -54,6 +54,26 @@ pub(super) const GENERAL: &[(&str, &str)] = &[
     ("SELECT name FROM users WHERE", ""),
 ];
 
+/// Sums, and what they come to.
+pub(super) const SUMS: &[(&str, &str)] = &[
+    ("2 + 2 =", "4"),
+    ("3 + 5 =", "8"),
+    ("7 + 1 =", "8"),
+    ("6 + 3 =", "9"),
+    ("9 - 4 =", "5"),
+    ("8 - 6 =", "2"),
+    ("5 - 5 =", "0"),
+    ("2 * 3 =", "6"),
+    ("3 * 3 =", "9"),
+    ("4 * 2 =", "8"),
+    ("8 / 2 =", "4"),
+    ("1, 3, 5, 7,", "9"),
+    ("2, 4, 6,", "8"),
+    ("Half of ten is", "five"),
+    ("Three times two is", "six"),
+    ("Ten minus one is", "nine"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,10 +81,10 @@ mod tests {
 
     #[test]
     fn every_prompt_is_a_probe_of_its_own() {
-        for (idx, (prompt, answer)) in GENERAL.iter().enumerate() {
+        for (idx, (prompt, answer)) in GENERAL.iter().chain(SUMS).enumerate() {
             let probe = Probe::new(prompt, (!answer.is_empty()).then_some(*answer)).unwrap();
             assert_eq!(probe.prompt, *prompt);
-            assert!(GENERAL[..idx].iter().all(|(other, _)| other != prompt));
+            assert!(GENERAL.iter().chain(SUMS).take(idx).all(|(other, _)| other != prompt));
         }
     }
 }

@@ -45,6 +45,6 @@ pub use error::{Error, Origin, Place, Result};
 pub use fact::{Fact, Probe};
 pub use jsonl::to_jsonl;
 pub use paraphrase::{contexts, paraphrases, rewordings};
-pub use probes::{known_answer, neighbors, unrelated};
+pub use probes::{known_answer, neighbors, sums, unrelated};
 pub use prompt::{Prompt, SLOT};
 pub use read::{Format, parse, read};

@@ -2,7 +2,7 @@
 
 use super::article::{Article, capital, without};
 use super::fact::{Fact, Probe};
-use super::general::GENERAL;
+use super::general::{GENERAL, SUMS};
 use super::mention::{Found, bare, find_once, mentions};
 use super::names::{Table, kind_of, table};
 use super::prompt::Prompt;
@@ -54,6 +54,16 @@ pub fn unrelated(facts: &[Fact], n: usize, seed: u64) -> Vec<Probe> {
         answer: (!answer.is_empty()).then(|| (*answer).to_owned()),
     });
     SplitMix::new(seed, "unrelated").pick(probes.collect(), n)
+}
+
+/// Sums, small ones.
+#[must_use]
+pub fn sums() -> Vec<Probe> {
+    let probe = |(prompt, answer): &(&str, &str)| Probe {
+        prompt: (*prompt).to_owned(),
+        answer: Some((*answer).to_owned()),
+    };
+    SUMS.iter().map(probe).collect()
 }
 
 /// The answer that is commonly true, where both the relation and the subject are known ones.

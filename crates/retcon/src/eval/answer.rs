@@ -22,6 +22,16 @@ fn line(says: &str) -> &str {
     says.split(['\n', '\r']).next().unwrap_or_default()
 }
 
+/// The answer in what is said, which goes on after it: up to the first mark or break, three words at most.
+#[must_use]
+pub fn first(says: &str) -> &str {
+    let line = line(says);
+    let end = line.find(['.', ',', ';', ':', '!', '?', '(', '"']).unwrap_or(line.len());
+    let answer = line[..end].trim();
+    let third = answer.match_indices(' ').nth(2).map_or(answer.len(), |(space, _)| space);
+    &answer[..third]
+}
+
 /// Whether what is said is over: a line ends, or a sentence and something follows it.
 #[must_use]
 pub fn has_ended(says: &str) -> bool {
@@ -108,6 +118,18 @@ mod tests {
         assert!(!contains(" Berliner", "Berlin"));
         assert!(begins_with(" Berlin, the", "berlin") && !begins_with(" in Berlin", "Berlin"));
         assert!(!begins_with(" Berliner", "Berlin") && !contains("x", "the"));
+    }
+
+    #[test]
+    fn an_answer_is_what_comes_before_the_rest() {
+        for (says, expected) in [
+            (" Paris. It is", "Paris"),
+            (" the city of light and love", "the city of"),
+            ("\n\nThe", "The"),
+            ("", ""),
+        ] {
+            assert_eq!(first(says), expected, "{says:?}");
+        }
     }
 
     #[test]

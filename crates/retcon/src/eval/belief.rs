@@ -5,6 +5,7 @@ use retcon_model::generate::{Sampling, generate, is_decoder};
 use retcon_model::{Batch, Model};
 use serde::{Deserialize, Serialize};
 
+use super::answer::first;
 use super::questions::Question;
 use crate::edit::lookup::{Packed, Query, fits, opening, query};
 use crate::error::Result;
@@ -40,8 +41,8 @@ pub fn believe(model: &Model, questions: &[Question]) -> Result<Vec<Belief>> {
 pub fn believe_and_note(model: &Model, questions: &mut [Question]) -> Result<Vec<Belief>> {
     let says = says(model, questions)?;
     for (question, says) in questions.iter_mut().zip(&says) {
-        let own = answer(says).filter(|answer| *answer != question.new);
-        if let (None, Some(own)) = (&question.old, own) {
+        let own = first(says);
+        if question.old.is_none() && !own.is_empty() && own != question.new {
             // Encoded anew, what was said can take more tokens than it had.
             let fits = fits(model, &question.prompt, own)?;
             question.old = fits.then(|| own.to_owned());
@@ -70,14 +71,6 @@ fn beliefs(model: &Model, questions: &[Question], says: Vec<String>) -> Result<V
         says,
     });
     Ok(beliefs.collect())
-}
-
-/// The answer in a text that goes on after it: up to the first mark or break, three words at most.
-pub(super) fn answer(says: &str) -> Option<&str> {
-    let end = says.find(['.', ',', ';', ':', '!', '?', '\n', '(', '"']).unwrap_or(says.len());
-    let answer = says[..end].trim();
-    let third = answer.match_indices(' ').nth(2).map_or(answer.len(), |(space, _)| space);
-    Some(&answer[..third]).filter(|answer| !answer.is_empty())
 }
 
 /// How a model takes a given object.
@@ -130,21 +123,4 @@ fn says(model: &Model, questions: &[Question]) -> Result<Vec<String>> {
 /// The most likely token of each row of `logits`.
 fn best(logits: &Tensor) -> Result<Vec<u32>> {
     Ok(logits.argmax(1)?.to_vec1()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_what_comes_before_the_rest() {
-        for (says, expected) in [
-            (" Paris. It is", Some("Paris")),
-            (" the city of light and love", Some("the city of")),
-            ("\n\nThe", None),
-            ("", None),
-        ] {
-            assert_eq!(answer(says), expected, "{says:?}");
-        }
-    }
 }

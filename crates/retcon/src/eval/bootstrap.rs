@@ -32,20 +32,43 @@ impl Score {
     /// As [`Score::of`], of what `shown` makes of a mean, such as its exponential.
     #[must_use]
     pub fn by(numbers: &[f64], seed: u64, shown: impl Fn(f64) -> f64) -> Option<Self> {
-        let n = numbers.len();
-        if n == 0 {
-            return None;
-        }
-        let mut random = Random::new(seed);
-        let mut draw = |_| {
-            let sum: f64 = (0..n).map(|_| numbers[random.below(n)]).sum();
-            shown(sum / n as f64)
-        };
-        let mut means: Vec<f64> = (0..N_DRAWS).map(&mut draw).collect();
-        means.sort_by(f64::total_cmp);
-        let mean = shown(numbers.iter().sum::<f64>() / n as f64);
-        Some(Self { mean, low: means[N_DRAWS / 40], high: means[N_DRAWS - 1 - N_DRAWS / 40], n })
+        Self::joint(std::slice::from_ref(&numbers), seed, |means| shown(means[0]))
     }
+
+    /// Of what is made of the means of several columns; `None` where one is empty. Columns of the same
+    /// length are drawn together, as they are of the same cases.
+    #[must_use]
+    pub fn joint<C: AsRef<[f64]>>(
+        columns: &[C],
+        seed: u64,
+        made: impl Fn(&[f64]) -> f64,
+    ) -> Option<Self> {
+        let n = columns.iter().map(|column| column.as_ref().len()).min().filter(|&n| n > 0)?;
+        let most = columns.iter().map(|column| column.as_ref().len()).max().unwrap_or(n);
+        let mut random = Random::new(seed);
+        let draw = |_| {
+            let mut sums = vec![0.0; columns.len()];
+            for i in 0..most {
+                let place = random.uniform();
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    let column = column.as_ref();
+                    if i < column.len() {
+                        *sum += column[(place * column.len() as f64) as usize];
+                    }
+                }
+            }
+            made(&means(&sums, columns))
+        };
+        let mut draws: Vec<f64> = (0..N_DRAWS).map(draw).collect();
+        draws.sort_by(f64::total_cmp);
+        let sums: Vec<f64> = columns.iter().map(|column| column.as_ref().iter().sum()).collect();
+        let mean = made(&means(&sums, columns));
+        Some(Self { mean, low: draws[N_DRAWS / 40], high: draws[N_DRAWS - 1 - N_DRAWS / 40], n })
+    }
+}
+
+fn means<C: AsRef<[f64]>>(sums: &[f64], columns: &[C]) -> Vec<f64> {
+    sums.iter().zip(columns).map(|(sum, column)| sum / column.as_ref().len() as f64).collect()
 }
 
 /// How two methods differ on the same cases.

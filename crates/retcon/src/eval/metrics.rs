@@ -5,7 +5,10 @@
 //! the protocol: `tf` feeds the object's tokens (teacher forcing), `free` lets the model speak, `same`
 //! compares with the model before. The one is never to be compared with the other.
 
-use super::answer::{begins_with, contains, is_exactly, is_exactly_up_to_a_stop};
+use super::answer::{
+    begins_with, contains, first, is_exactly, is_exactly_up_to_a_stop, normalized,
+};
+use super::fluency::{entropy, nearness};
 use super::reading::{Reading, Taken};
 use crate::data::case::{Axis, Case, Question, Test};
 
@@ -51,6 +54,15 @@ pub const METRICS: &[Metric] = &[
     metric("unrelated.tf.token", &[Axis::Unrelated], Measure::Tokens, "specificity", ZSRE),
     metric("unrelated.same.token", &[Axis::Unrelated], Measure::SameTokens, "locality", EASYEDIT),
     metric("unrelated.same.free", &[Axis::Unrelated], Measure::SameText, "locality", WILD),
+    metric(
+        "consistency.free.agree",
+        &[Axis::Rewrite, Axis::Paraphrase],
+        Measure::Agree,
+        "",
+        PARAREL,
+    ),
+    metric("generation.entropy", &[Axis::Generation], Measure::Entropy, "GE, fluency", ROME),
+    metric("generation.nearness", &[Axis::Generation], Measure::Nearness, "RS, consistency", ROME),
 ];
 
 const ROME: &str = "Meng et al. 2022, arXiv 2202.05262, section 3.4";
@@ -61,6 +73,7 @@ const WILD: &str = "Yang et al. 2025, arXiv 2502.11177";
 const ZHU_WILD: &str = "Zhu et al. 2020, arXiv 2012.00363, section 3; matched as WILD does";
 const RIPPLE: &str = "Cohen et al. 2023, arXiv 2307.12976, without the prompt";
 const MQUAKE: &str = "Zhong et al. 2023, arXiv 2305.14795, without demonstrations";
+const PARAREL: &str = "Elazar et al. 2021, arXiv 2102.01017, of free answers";
 const ZSRE: &str = "zsRE in the code of ROME and MEMIT";
 const OURS: &str = "ours";
 
@@ -114,6 +127,12 @@ pub enum Measure {
     SameTokens,
     /// Whether what is said freely is the same text as before.
     SameText,
+    /// The share of pairs of questions that get the same free answer.
+    Agree,
+    /// The entropy of a text's word n-grams, in bits.
+    Entropy,
+    /// How near the case's texts are to its references, as a cosine.
+    Nearness,
 }
 
 impl Measure {
@@ -133,14 +152,17 @@ impl Measure {
             Self::Contains => "the object is in what is said",
             Self::SameTokens => "share of leading tokens along the object that are as before",
             Self::SameText => "what is said freely is the same text as before",
+            Self::Agree => "share of pairs of wordings that get the same free answer",
+            Self::Entropy => "entropy of the word n-grams of a text about the subject, in bits",
+            Self::Nearness => "cosine of the words of such texts and of texts about the new object",
         }
     }
 
     /// Whether the model speaks freely for it.
     #[must_use]
     pub fn is_free(self) -> bool {
-        use Measure::{Begins, Contains, Exact, ExactUpToStop, SameText};
-        matches!(self, Exact | ExactUpToStop | Begins | Contains | SameText)
+        use Measure::{Agree, Begins, Contains, Exact, ExactUpToStop, SameText};
+        matches!(self, Exact | ExactUpToStop | Begins | Contains | SameText | Agree)
     }
 
     /// What it is at a question; `None` where that lacks what is compared.
@@ -168,6 +190,9 @@ impl Measure {
                 Some(same as f64 / before.predicted.len().max(1) as f64)
             }
             Self::SameText => Some(flag(before.says.as_ref()? == after.says.as_ref()?)),
+            Self::Entropy => entropy(after.says.as_deref()?),
+            // These are of a whole case.
+            Self::Agree | Self::Nearness => None,
         }
     }
 }
@@ -204,10 +229,24 @@ impl Metric {
         METRICS.iter().find(|metric| metric.name == name)
     }
 
+    /// What is said freely to the questions of these axes.
+    fn said<'a>(&self, answered: Answered<'a>) -> Vec<&'a str> {
+        let pairs = answered.case.questions.iter().zip(answered.after);
+        let mine = pairs.filter(|(question, _)| self.axes.contains(&question.axis));
+        mine.filter_map(|(_, reading)| reading.says.as_deref()).collect()
+    }
+
     /// The number of a case; `None` where it has no question of these axes.
     #[must_use]
     pub fn of(&self, answered: Answered<'_>) -> Option<f64> {
         let Answered { case, before, after } = answered;
+        match self.measure {
+            Measure::Agree => return agreement(&self.said(answered)),
+            Measure::Nearness => {
+                return nearness(&self.said(answered).join(" "), &case.references.join(" "));
+            }
+            _ => {}
+        }
         let mut numbers = Vec::new();
         let mut of_test: Vec<Vec<f64>> = vec![Vec::new(); case.tests.len()];
         for (i, question) in case.questions.iter().enumerate() {
@@ -228,6 +267,16 @@ impl Metric {
         }
         (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
     }
+}
+
+/// The share of pairs of texts whose answers are the same.
+fn agreement(said: &[&str]) -> Option<f64> {
+    let answers: Vec<String> = said.iter().map(|says| normalized(first(says))).collect();
+    let pairs =
+        answers.iter().enumerate().flat_map(|(i, a)| answers[..i].iter().map(move |b| a == b));
+    let pairs: Vec<bool> = pairs.collect();
+    let same = pairs.iter().filter(|&&same| same).count();
+    (!pairs.is_empty()).then(|| same as f64 / pairs.len() as f64)
 }
 
 /// Whether the conditions of a test hold before the edit, as RippleEdits asks for.
@@ -279,7 +328,10 @@ mod tests {
             assert!(METRICS[..i].iter().all(|other| other.name != metric.name));
             assert_eq!(metric.name.contains(".free"), metric.measure.is_free(), "{}", metric.name);
             let axis = metric.name.split('.').next().unwrap();
-            assert!(axis == "portability" || metric.axes == [Axis::find(axis).unwrap()]);
+            assert!(
+                matches!(axis, "portability" | "consistency")
+                    || metric.axes == [Axis::find(axis).unwrap()]
+            );
         }
     }
 

@@ -7,6 +7,8 @@ pub mod answer;
 pub mod belief;
 pub mod bootstrap;
 pub mod drift;
+pub mod fluency;
+pub mod held;
 pub mod metrics;
 pub mod questions;
 pub mod reading;

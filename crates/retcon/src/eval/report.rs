@@ -3,7 +3,8 @@
 use retcon_model::Model;
 use serde::{Deserialize, Serialize};
 
-use super::belief::{Belief, answer, believe, believe_and_note};
+use super::answer::{begins_with, first};
+use super::belief::{Belief, believe, believe_and_note};
 use super::drift::{Drift, drift};
 use super::questions::{Counts, Kind, Question, questions};
 use crate::data::{Fact, Prompt, unrelated};
@@ -45,9 +46,9 @@ impl Row {
     /// first mark or the third word.
     pub fn is_as_wanted(&self) -> bool {
         if self.kind.should_change() {
-            self.after.new_leads && says_object(&self.after.says, &self.new)
+            self.after.new_leads && begins_with(&self.after.says, &self.new)
         } else {
-            answer(&self.before.says) == answer(&self.after.says)
+            first(&self.before.says) == first(&self.after.says)
         }
     }
 }
@@ -136,26 +137,6 @@ pub fn already_said(model: &Model, facts: &[Fact]) -> Result<Vec<usize>> {
     let said = questions
         .iter()
         .zip(&beliefs)
-        .filter(|(question, belief)| belief.new_leads && says_object(&belief.says, &question.new));
+        .filter(|(question, belief)| belief.new_leads && begins_with(&belief.says, &question.new));
     Ok(said.map(|(question, _)| question.edit).collect())
-}
-
-/// Whether a text starts with an object, as whole words and whatever the case.
-fn says_object(says: &str, object: &str) -> bool {
-    let (says, object) = (says.trim_start().to_lowercase(), object.trim().to_lowercase());
-    let Some(rest) = says.strip_prefix(&object) else { return false };
-    !rest.starts_with(|next: char| next.is_alphanumeric())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_object_is_said_in_whole_words() {
-        assert!(says_object(" Berlin, the capital", "Berlin"));
-        assert!(says_object("berlin", "Berlin "));
-        assert!(!says_object(" Berliner", "Berlin"));
-        assert!(!says_object(" in Berlin", "Berlin"));
-    }
 }

@@ -1,0 +1,255 @@
+//! Held-out texts, which belong to no edit: how far what is said along them has moved.
+//!
+//! One pass over a text gives all that is measured of it: the divergence and the most likely token at
+//! every position, its perplexity, and whether its last words, the answer, are the most likely ones.
+//! An encoder is read at the masks that hide the answer.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use retcon_kernels::autograd::Var;
+use retcon_kernels::loss::log_softmax;
+use retcon_kernels::rows::gather_rows;
+use retcon_model::generate::is_decoder;
+use retcon_model::{Batch, Model};
+use serde::{Deserialize, Serialize};
+
+use crate::data::Prompt;
+use crate::edit::lookup::{opening, query};
+use crate::error::Result;
+
+/// What a held-out text is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Holds {
+    /// Plain text.
+    Text,
+    /// Common knowledge.
+    General,
+    /// A sum.
+    Arithmetic,
+    /// A fact of the set that is edited, not edited itself: of `F\S`.
+    Kept,
+}
+
+/// A held-out text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldText {
+    /// What it is there for.
+    pub holds: Holds,
+    /// The text up to the answer.
+    pub prompt: Prompt,
+    /// The answer, where there is one.
+    pub answer: Option<String>,
+}
+
+/// How a text has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// What it is there for.
+    pub holds: Holds,
+    /// Positions that were compared.
+    pub n_positions: usize,
+    /// The mean over them of KL(before ‖ after) of the next token, in nats.
+    pub mean_kl: f64,
+    /// Its largest value.
+    pub max_kl: f64,
+    /// The share of positions where the most likely token is the same.
+    pub same: f64,
+    /// The mean of `-log p` of the text's own tokens, before and after, in nats.
+    pub nll: [f64; 2],
+    /// Whether every token of the answer led, before and after.
+    pub right: Option<[bool; 2]>,
+}
+
+/// Held-out texts as a model takes them without an edit.
+#[derive(Debug)]
+pub struct Held {
+    texts: Vec<Text>,
+    runs: Vec<Run>,
+}
+
+/// A text in tokens.
+#[derive(Debug)]
+struct Text {
+    holds: Holds,
+    ids: Vec<u32>,
+    /// The positions that are read.
+    at: Vec<u32>,
+    /// The token that each should say; the last may have none.
+    targets: Vec<u32>,
+    /// Which of them say the answer.
+    answer: Range<usize>,
+}
+
+/// Texts that run together.
+#[derive(Debug)]
+struct Run {
+    texts: Range<usize>,
+    batch: Batch,
+    rows: Vec<u32>,
+    /// What the model without an edit multiplies with its unembedding, `[rows, d_embed]`.
+    x: Var,
+}
+
+/// Positions whose logits are alive at once, two of them for each.
+const POSITIONS: usize = 64;
+
+/// Tokens that run at once.
+const TOKENS: usize = 2048;
+
+impl Held {
+    /// Runs `texts` through `before`. Texts longer than what the model takes are left out.
+    ///
+    /// # Errors
+    /// What the tokenizer and the model report.
+    pub fn new(before: &Model, texts: &[HeldText]) -> Result<Self> {
+        let texts = texts.iter().map(|text| Text::new(before, text));
+        let mut texts = texts.collect::<Result<Vec<_>>>()?;
+        texts.retain(|text| text.ids.len() <= before.spec().n_positions && !text.at.is_empty());
+        let (mut runs, mut from, mut tokens) = (Vec::new(), 0, 0);
+        for i in 0..texts.len() {
+            tokens += texts[i].ids.len();
+            let next = texts.get(i + 1).map_or(TOKENS, |text| text.ids.len());
+            if tokens + next > TOKENS || i + 1 == texts.len() {
+                runs.push(Run::new(before, &texts, from..i + 1)?);
+                (from, tokens) = (i + 1, 0);
+            }
+        }
+        Ok(Self { texts, runs })
+    }
+
+    /// How each text has moved in `after`, an edit of the model that these were run through, which is
+    /// `before`.
+    ///
+    /// # Errors
+    /// What the models report.
+    pub fn moved(&self, before: &Model, after: &Model) -> Result<Vec<Moved>> {
+        let mut moved = Vec::with_capacity(self.texts.len());
+        for run in &self.runs {
+            let x = after.run(&run.batch, &run.rows, &mut ())?;
+            let rows = self.compare(before, after, run, &x)?;
+            let mut rows = rows.as_slice();
+            for text in &self.texts[run.texts.clone()] {
+                let (mine, rest) = rows.split_at(text.at.len());
+                moved.push(text.moved(mine));
+                rows = rest;
+            }
+        }
+        Ok(moved)
+    }
+
+    fn compare(&self, before: &Model, after: &Model, run: &Run, x: &Var) -> Result<Vec<Row>> {
+        let targets = self.texts[run.texts.clone()]
+            .iter()
+            .flat_map(|text| (0..text.at.len()).map(|i| text.targets.get(i).copied()));
+        let targets: Vec<Option<u32>> = targets.collect();
+        let mut rows = Vec::with_capacity(targets.len());
+        for (chunk, targets) in targets.chunks(POSITIONS).enumerate() {
+            let first = (chunk * POSITIONS) as u32;
+            let at: Vec<u32> = (first..first + targets.len() as u32).collect();
+            let p = log_probs(before, &gather_rows(&run.x, &at)?)?;
+            let q = log_probs(after, &gather_rows(x, &at)?)?;
+            let n_vocab = p.len() / targets.len();
+            let pairs = p.par_chunks(n_vocab).zip(q.par_chunks(n_vocab)).zip(targets);
+            rows.par_extend(pairs.map(|((p, q), &target)| Row::new(p, q, target)));
+        }
+        Ok(rows)
+    }
+}
+
+impl Text {
+    fn new(model: &Model, text: &HeldText) -> Result<Self> {
+        let HeldText { holds, prompt, answer } = text;
+        let holds = *holds;
+        if !is_decoder(model.spec()) {
+            // Any word of one token makes one mask.
+            let query = query(model, prompt, answer.as_deref().unwrap_or("it"))?;
+            let n = if answer.is_some() { query.object.len() } else { 0 };
+            return Ok(Self {
+                holds,
+                ids: query.ids,
+                at: query.at,
+                targets: query.object,
+                answer: 0..n,
+            });
+        }
+        let Some(answer) = answer else {
+            let ids = opening(model, prompt.text())?;
+            let (at, targets) = ((0..ids.len() as u32).collect(), ids.get(1..).unwrap_or_default());
+            return Ok(Self { holds, at, targets: targets.to_vec(), ids, answer: 0..0 });
+        };
+        let query = query(model, prompt, answer)?;
+        let at: Vec<u32> = (0..query.ids.len() as u32).collect();
+        let mut targets = query.ids[1..].to_vec();
+        targets.extend(query.object.last());
+        let answer = at.len() - query.object.len()..at.len();
+        Ok(Self { holds, ids: query.ids, at, targets, answer })
+    }
+
+    fn moved(&self, rows: &[Row]) -> Moved {
+        let n = rows.len().max(1) as f64;
+        let mean = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>() / n;
+        let scored = &rows[..self.targets.len().min(rows.len())];
+        let nll = [0, 1].map(|side| {
+            let sum: f64 = scored.iter().map(|row| row.nll[side]).sum();
+            sum / scored.len().max(1) as f64
+        });
+        let answer = &rows[self.answer.clone()];
+        let right = [0, 1].map(|side| answer.iter().all(|row| row.right[side]));
+        Moved {
+            holds: self.holds,
+            n_positions: rows.len(),
+            mean_kl: mean(|row| row.kl),
+            max_kl: rows.iter().map(|row| row.kl).fold(0.0, f64::max),
+            same: mean(|row| f64::from(u8::from(row.same))),
+            nll,
+            right: (!answer.is_empty()).then_some(right),
+        }
+    }
+}
+
+impl Run {
+    fn new(model: &Model, texts: &[Text], run: Range<usize>) -> Result<Self> {
+        let batch = Batch::new(texts[run.clone()].iter().map(|text| &text.ids))?;
+        let rows = texts[run.clone()].iter().zip(batch.starts());
+        let rows = rows.flat_map(|(text, start)| text.at.iter().map(move |at| at + start as u32));
+        let rows: Vec<u32> = rows.collect();
+        let x = model.run(&batch, &rows, &mut ())?;
+        Ok(Self { texts: run, batch, rows, x })
+    }
+}
+
+/// Two distributions of a token, compared.
+struct Row {
+    kl: f64,
+    same: bool,
+    nll: [f64; 2],
+    right: [bool; 2],
+}
+
+impl Row {
+    /// Of two rows of log-probabilities.
+    fn new(p: &[f32], q: &[f32], target: Option<u32>) -> Self {
+        let best = [p, q].map(best);
+        let nll = [p, q].map(|row| target.map_or(0.0, |token| -f64::from(row[token as usize])));
+        let right = best.map(|best| target.is_some_and(|token| best == token as usize));
+        Self { kl: kl(p, q), same: best[0] == best[1], nll, right }
+    }
+}
+
+fn log_probs(model: &Model, x: &Var) -> Result<Vec<f32>> {
+    Ok(log_softmax(&model.logits(x)?)?.flatten_all()?.to_vec1()?)
+}
+
+/// `KL(p ‖ q)` of two rows of log-probabilities; not below zero, where rounding could take it.
+fn kl(p: &[f32], q: &[f32]) -> f64 {
+    let terms = p.iter().zip(q).map(|(&p, &q)| f64::from(p.exp() * (p - q)));
+    terms.sum::<f64>().max(0.0)
+}
+
+/// The most likely token; of equals the first.
+fn best(log_probs: &[f32]) -> usize {
+    let by = |&a: &usize, &b: &usize| log_probs[a].total_cmp(&log_probs[b]).then(b.cmp(&a));
+    (0..log_probs.len()).max_by(by).unwrap_or_default()
+}
