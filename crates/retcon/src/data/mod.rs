@@ -32,6 +32,7 @@ mod mention;
 mod names;
 mod object;
 mod paraphrase;
+mod place;
 mod probes;
 mod prompt;
 mod read;
