@@ -176,6 +176,20 @@ impl Question {
         self
     }
 
+    /// The same question with one answer more that has to be said, by any of its names.
+    #[must_use]
+    pub fn named(mut self, names: Vec<String>) -> Self {
+        self.answers.push(names);
+        self
+    }
+
+    /// The same question as a part of a test.
+    #[must_use]
+    pub fn in_test(mut self, test: usize, condition: bool) -> Self {
+        self.part = Some(Part { test, condition });
+        self
+    }
+
     /// The same question with what competes with its answer.
     #[must_use]
     pub fn against(mut self, other: Option<&str>) -> Self {

@@ -296,6 +296,66 @@ pub enum Error {
         /// The subject.
         subject: String,
     },
+    /// Two records have the same id.
+    #[error("repeats the id of line {line}: give each case its own, found: {id}")]
+    RepeatedId {
+        /// The earlier line.
+        line: usize,
+        /// The id.
+        id: String,
+    },
+    /// A template doesn't say where its subject stands.
+    #[error("expected one {{}} for the subject in the prompt, found: {found}")]
+    NoBraces {
+        /// The template.
+        found: String,
+    },
+    /// A relation has no wording that ends with its object.
+    #[error("no template that ends with its object, for the relation: {relation}")]
+    ObjectNotLast {
+        /// The relation's id.
+        relation: String,
+    },
+    /// No data set has this name.
+    #[error("no such format of cases: expected one of {known}, found: {found}")]
+    UnknownDataset {
+        /// The name.
+        found: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// A file's first record is none that is known.
+    #[error("unknown format of cases: name one of {known}, found keys: {found}")]
+    UnknownFormat {
+        /// The names of the formats.
+        known: String,
+        /// The keys of the first record.
+        found: String,
+    },
+    /// A file holds no case.
+    #[error("no cases in: {}", path.display())]
+    NoCases {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No case of a file can be asked.
+    #[error("none of {n} cases can be asked in {}, the first: {reason}", path.display())]
+    AllLeftOut {
+        /// The file.
+        path: PathBuf,
+        /// How many cases there are.
+        n: usize,
+        /// Why the first can't be asked.
+        reason: String,
+    },
+    /// A format is read and not written.
+    #[error("a format that is read alone: write one of {known}, found: {found}")]
+    NotWritten {
+        /// The format's name.
+        found: String,
+        /// The names of those that are written.
+        known: String,
+    },
     /// A line that names a fact has no tab.
     #[error("no tab: write the subject, a tab and the relation's id, found: {found}")]
     NoTab {
@@ -322,6 +382,35 @@ impl Error {
         match self {
             Error::At { error, .. } => error.reason(),
             other => other,
+        }
+    }
+
+    /// Whether a record has the form that it should, and yet nothing can be asked by it.
+    pub(super) fn is_about_content(&self) -> bool {
+        matches!(
+            self.reason(),
+            Error::Empty { .. }
+                | Error::EmptySubject
+                | Error::Multiline { .. }
+                | Error::NoBraces { .. }
+                | Error::NoOtherObject { .. }
+                | Error::NoSubject { .. }
+                | Error::ObjectNotLast { .. }
+                | Error::SlotInSubject
+                | Error::SubjectNotFound { .. }
+                | Error::SubjectTwice { .. }
+                | Error::TwoSlots
+        )
+    }
+
+    /// What is wrong, with its key, for whoever says the line apart.
+    pub(super) fn without_line(&self) -> String {
+        match self {
+            Error::At { place: Place { key: Some(key), .. }, error } => {
+                format!("`{key}`: {}", error.without_line())
+            }
+            Error::At { error, .. } => error.without_line(),
+            other => other.to_string(),
         }
     }
 

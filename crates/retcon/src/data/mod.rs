@@ -22,6 +22,7 @@
 mod article;
 pub mod case;
 mod corpus;
+pub mod datasets;
 mod error;
 mod fact;
 mod facts;

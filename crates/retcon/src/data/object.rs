@@ -26,6 +26,11 @@ impl Line<'_> {
         fault.place(text, Some(self.origin), Some(key))
     }
 
+    /// Places the error of what a key has.
+    pub(super) fn at<T>(&self, key: &str, result: Result<T>) -> Result<T> {
+        result.map_err(|error| Fault::from(error).place(self.text, Some(self.origin), Some(key)))
+    }
+
     /// A value as a string.
     pub(super) fn string(&self, key: &str, value: Value) -> Result<String> {
         match value {
@@ -85,6 +90,50 @@ impl<'a> Object<'a> {
     /// The string that a key must have.
     pub(super) fn required(&mut self, key: &'static str) -> Result<String> {
         self.string(key)?.ok_or_else(|| self.line.error(Error::MissingKey { key }))
+    }
+
+    /// The string or number that a key has, as text.
+    pub(super) fn id(&mut self, key: &str) -> Result<Option<String>> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(other) => Err(self.line.wrong_type(key, "a string or a number", &other)),
+        }
+    }
+
+    /// The string or number that a key must have, as text.
+    pub(super) fn required_id(&mut self, key: &'static str) -> Result<String> {
+        self.id(key)?.ok_or_else(|| self.line.error(Error::MissingKey { key }))
+    }
+
+    /// The object that a key has, of a form that is not ours.
+    pub(super) fn object(&mut self, key: &str) -> Result<Option<Self>> {
+        self.take(key).map(|value| Self::of_value(self.line, key, value)).transpose()
+    }
+
+    /// The object that a key must have, of a form that is not ours.
+    pub(super) fn required_object(&mut self, key: &'static str) -> Result<Self> {
+        self.object(key)?.ok_or_else(|| self.line.error(Error::MissingKey { key }))
+    }
+
+    /// The objects of a list, of a form that is not ours.
+    pub(super) fn objects(&mut self, key: &str) -> Result<Vec<Self>> {
+        let items = self.list(key)?.into_iter();
+        items.map(|(key, value)| Self::of_value(self.line, &key, value)).collect()
+    }
+
+    /// A value that must be an object of a form that is not ours.
+    pub(super) fn of_value(line: Line<'a>, key: &str, value: Value) -> Result<Self> {
+        match value {
+            Value::Object(map) => Self::inner_open(line, map),
+            other => Err(line.wrong_type(key, "an object", &other)),
+        }
+    }
+
+    /// The keys that nobody has taken yet.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.values.keys().cloned().collect()
     }
 
     /// The items of a list, each with a key of its own.

@@ -52,6 +52,20 @@ impl TextFile {
         lines.map(|(line, text)| (Origin { file: self.path.clone(), line }, text))
     }
 
+    /// The first record, one a line or in one list.
+    pub(super) fn first_record(&self) -> Result<Option<(Origin, &str)>> {
+        let Some(list) = self.text.trim_start().strip_prefix('[') else {
+            return Ok(self.lines().next());
+        };
+        let rest = list.trim_start();
+        let line = 1 + self.text[..self.text.len() - rest.len()].matches('\n').count();
+        let origin = Origin { file: self.path.clone(), line };
+        match rest.starts_with(']') {
+            true => Ok(None),
+            false => item(rest, &origin).map(|(item, _)| Some((origin, item))),
+        }
+    }
+
     /// The records, one a line or in one list, as some original files have them.
     pub(super) fn records(&self) -> Result<Vec<(Origin, &str)>> {
         let Some(list) = self.text.trim_start().strip_prefix('[') else {
