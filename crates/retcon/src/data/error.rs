@@ -316,6 +316,38 @@ pub enum Error {
         /// The relation's id.
         relation: String,
     },
+    /// A list that must hold something holds nothing.
+    #[error("`{key}` is an empty list: expected one item at least")]
+    EmptyList {
+        /// The key.
+        key: &'static str,
+    },
+    /// A key has none of the values that it takes.
+    #[error("`{key}` is none of {known}, found: {found:?}")]
+    UnknownValue {
+        /// The key.
+        key: String,
+        /// The values that it takes.
+        known: String,
+        /// Its value.
+        found: String,
+    },
+    /// A case has no test of this index.
+    #[error("no such test: expected an index below {n}, found: {found}")]
+    NoSuchTest {
+        /// The index.
+        found: usize,
+        /// How many there are.
+        n: usize,
+    },
+    /// A sentence does not tell its subject or object.
+    #[error("no {what} found in the sentence: {found}")]
+    NotInSentence {
+        /// What is looked for.
+        what: &'static str,
+        /// The sentence.
+        found: String,
+    },
     /// No data set has this name.
     #[error("no such format of cases: expected one of {known}, found: {found}")]
     UnknownDataset {
@@ -376,15 +408,6 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// What is wrong, without the place.
-    #[must_use]
-    pub fn reason(&self) -> &Error {
-        match self {
-            Error::At { error, .. } => error.reason(),
-            other => other,
-        }
-    }
-
     /// Whether a record has the form that it should, and yet nothing can be asked by it.
     pub(super) fn is_about_content(&self) -> bool {
         matches!(
@@ -395,31 +418,12 @@ impl Error {
                 | Error::NoBraces { .. }
                 | Error::NoOtherObject { .. }
                 | Error::NoSubject { .. }
+                | Error::NotInSentence { .. }
                 | Error::ObjectNotLast { .. }
                 | Error::SlotInSubject
                 | Error::SubjectNotFound { .. }
                 | Error::SubjectTwice { .. }
                 | Error::TwoSlots
         )
-    }
-
-    /// What is wrong, with its key, for whoever says the line apart.
-    pub(super) fn without_line(&self) -> String {
-        match self {
-            Error::At { place: Place { key: Some(key), .. }, error } => {
-                format!("`{key}`: {}", error.without_line())
-            }
-            Error::At { error, .. } => error.without_line(),
-            other => other.to_string(),
-        }
-    }
-
-    /// The line of a file that is to blame, where one is.
-    #[must_use]
-    pub fn origin(&self) -> Option<&Origin> {
-        match self {
-            Error::At { place, error } => place.origin.as_ref().or(error.origin()),
-            _ => None,
-        }
     }
 }

@@ -5,6 +5,37 @@ use std::path::PathBuf;
 
 use super::error::Error;
 
+impl Error {
+    /// What is wrong, without the place.
+    #[must_use]
+    pub fn reason(&self) -> &Error {
+        match self {
+            Error::At { error, .. } => error.reason(),
+            other => other,
+        }
+    }
+
+    /// What is wrong, with its key, for whoever says the line apart.
+    pub(super) fn without_line(&self) -> String {
+        match self {
+            Error::At { place: Place { key: Some(key), .. }, error } => {
+                format!("`{key}`: {}", error.without_line())
+            }
+            Error::At { error, .. } => error.without_line(),
+            other => other.to_string(),
+        }
+    }
+
+    /// The line of a file that is to blame, where one is.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Error::At { place, error } => place.origin.as_ref().or(error.origin()),
+            _ => None,
+        }
+    }
+}
+
 /// The line of a file that a fact was read from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {

@@ -1,9 +1,13 @@
 //! From the texts of a record to what is edited and asked; it knows no keys.
 
+use serde_json::Value;
+
+use crate::data::article::capital;
 use crate::data::case::{Axis, Question};
 use crate::data::error::{Error, Result};
 use crate::data::fact::{Fact, line};
 use crate::data::mention::{Found, find_once};
+use crate::data::object::Line;
 use crate::data::prompt::Prompt;
 
 /// A fact of a prompt that names its subject; an old answer that is the new one is none.
@@ -27,12 +31,14 @@ pub(super) fn filled(template: &str, subject: &str) -> Result<Prompt> {
     Prompt::new(&format!("{before}{subject}{after}"), Some(range))
 }
 
-/// A question about a subject, which is marked where the text names it once.
+/// A question about a subject, which is marked where the text names it once, and by this name.
 pub(super) fn question(axis: Axis, text: &str, subject: &str) -> Result<Question> {
     let prompt = match find_once(text, subject.trim()) {
         // A slot may overlap it.
-        Found::Once(range) => Prompt::new(text, Some(range)).or_else(|_| Prompt::new(text, None)),
-        Found::Never | Found::Often => Prompt::new(text, None),
+        Found::Once(range) if axis != Axis::Aliasing => {
+            Prompt::new(text, Some(range)).or_else(|_| Prompt::new(text, None))
+        }
+        _ => Prompt::new(text, None),
     };
     Ok(Question::new(axis, prompt?))
 }
@@ -62,9 +68,23 @@ pub(super) fn name(name: String) -> Result<Vec<String>> {
 
 /// The prompt of a question as people ask it: a capital in front, a question mark behind.
 pub(super) fn asked(text: &str) -> String {
-    let text = crate::data::article::capital(text.trim());
+    let text = capital(text.trim());
     match text.ends_with('?') || text.is_empty() {
         true => text,
         false => format!("{text}?"),
     }
+}
+
+/// A text, or a list of them.
+pub(super) fn texts(line: Line<'_>, key: &str, value: Value) -> Result<Vec<String>> {
+    match value {
+        Value::Array(_) => line.strings(key, value),
+        other => Ok(vec![line.string(key, other)?]),
+    }
+}
+
+/// An id as the original files have it, which is a number where it can be one.
+pub(super) fn number(id: &str) -> Value {
+    let number = id.parse::<u64>().ok().filter(|number| number.to_string() == id);
+    number.map_or_else(|| id.into(), Into::into)
 }

@@ -22,6 +22,20 @@ pub(super) fn cases(
     collected.finish()
 }
 
+/// Reads each record of a file of our own, of which no case is left out.
+pub(super) fn strictly(
+    file: &TextFile,
+    read: impl Fn(Line<'_>, usize) -> Result<Case>,
+) -> Result<Cases> {
+    let mut collected = Collected::of(file.path.clone());
+    for (idx, (origin, text)) in file.records()?.into_iter().enumerate() {
+        let line = Line { text, origin: &origin };
+        let case = read(line, idx).map_err(|error| line.place(error))?;
+        collected.push(line, Ok(case))?;
+    }
+    collected.finish()
+}
+
 /// The cases so far.
 pub(super) struct Collected {
     path: PathBuf,
@@ -43,8 +57,7 @@ impl Collected {
                 self.found.left_out.push((line.origin.clone(), error.without_line()));
                 return Ok(());
             }
-            Err(error) if error.origin().is_some() => return Err(error),
-            Err(error) => return Err(line.error(error)),
+            Err(error) => return Err(line.place(error)),
         };
         if let Some(&first) = self.ids.get(&case.id) {
             return Err(line.error(Error::RepeatedId { line: first, id: case.id }));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::asked::{fact, name, question};
+use super::asked::{fact, name, number, question};
 use super::collect::Collected;
 use super::patterns::Patterns;
 use super::write::{Shape, Writer};
@@ -128,6 +128,7 @@ impl Flat {
     fn other(&self, relation: Option<&str>, file: &Known) -> Result<Question> {
         let template = self.template();
         let entails = ENTAILING.iter().any(|(id, text)| Some(*id) == relation && *text == template);
+        let entails = entails || file.patterns.has(relation, &template);
         let recurs = file.templates.get(&template).is_some_and(|&n| n > 1);
         let axis = if recurs && !entails { Axis::Generation } else { Axis::Paraphrase };
         question(axis, &self.rephrase, &self.subject)
@@ -178,9 +179,8 @@ fn record(case: &Case) -> Result<Value, &'static str> {
     let of_axis = |axis| case.questions.iter().find(move |question| question.axis == axis);
     let other = of_axis(Axis::Paraphrase).ok_or("it has no paraphrase")?;
     let neighbor = of_axis(Axis::Neighbor).ok_or("it has no neighbor")?;
-    let id = case.id.parse::<u64>().map_or_else(|_| json!(case.id), |id| json!(id));
     Ok(json!({
-        "case_id": id,
+        "case_id": number(&case.id),
         "prompt": edit.prompt.text(),
         "target_new": edit.target_new,
         "subject": edit.subject(),
@@ -189,4 +189,109 @@ fn record(case: &Case) -> Result<Value, &'static str> {
         "locality_prompt": neighbor.prompt.text(),
         "locality_ground_truth": neighbor.answer().ok_or("its neighbor has no answer")?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{again, left_out, placeless, questions, read, read_beside, refusal};
+    use super::*;
+
+    fn line(id: usize, subject: &str, rephrase: &str) -> String {
+        let record = json!({
+            "case_id": id,
+            "prompt": format!("{subject} lives in"),
+            "target_new": "Oslo",
+            "subject": subject,
+            "ground_truth": "Rome",
+            "rephrase_prompt": rephrase,
+            "locality_prompt": "Di lives in",
+            "locality_ground_truth": "Rome",
+        });
+        format!("{record}\n")
+    }
+
+    fn three() -> String {
+        let paraphrase = "It rained. The home of Cy is";
+        line(7, "Ann", "Ann dreams of")
+            + &line(8, "Bo", "Bo dreams of")
+            + &line(9, "Cy", paraphrase)
+    }
+
+    #[test]
+    fn what_recurs_begins_a_text_and_what_stands_alone_is_a_paraphrase() {
+        let found = read("counterfact-flat", &three()).unwrap();
+        assert_eq!(
+            questions(&found.cases[0]),
+            [
+                "rewrite: {Ann} lives in => Oslo !Rome",
+                "generation: {Ann} dreams of => ",
+                "neighbor: Di lives in => Rome !Oslo",
+            ]
+        );
+        let paraphrase = "paraphrase: It rained. The home of {Cy} is => Oslo !Rome";
+        assert_eq!(questions(&found.cases[2])[1], paraphrase);
+        assert_eq!((found.cases[2].id.as_str(), &found.cases[2].group), ("9", &None));
+    }
+
+    #[test]
+    fn what_says_the_relation_is_a_paraphrase_though_it_recurs() {
+        let text = line(1, "Ann", "Ann originated from") + &line(2, "Bo", "Bo originated from");
+        let relations =
+            "{\"case_id\":1,\"relation\":\"P740\"}\n{\"case_id\":2,\"relation\":\"P101\"}";
+        let found =
+            read_beside("counterfact-flat", &text, &[("case_relations.jsonl", relations)]).unwrap();
+        let axes: Vec<_> = found.cases.iter().map(|case| case.questions[1].axis).collect();
+        assert_eq!(axes, [Axis::Paraphrase, Axis::Generation]);
+        assert_eq!(found.cases[1].group.as_deref(), Some("P101"));
+    }
+
+    #[test]
+    fn patterns_of_the_relation_make_paraphrases() {
+        let patterns = r#"{"relation":"P1","pattern":"The home of [X] is [Y]."}
+            {"relation":"P1","pattern":"[X] lives in [Y]."}
+            {"relation":"P1","pattern":"[Y] is home to [X]."}"#;
+        let relations = [7, 8, 9].map(|id| format!("{{\"case_id\":{id},\"relation\":\"P1\"}}\n"));
+        let others = [("case_relations.jsonl", &*relations.concat()), ("patterns.jsonl", patterns)];
+        let found = read_beside("counterfact-flat", &three(), &others).unwrap();
+        assert_eq!(
+            questions(&found.cases[1])[1..3],
+            ["generation: {Bo} dreams of => ", "paraphrase: The home of {Bo} is => Oslo !Rome"]
+        );
+    }
+
+    #[test]
+    fn a_case_that_names_its_subject_twice_is_left_out() {
+        let text = three() + &line(1, "x lives in x", "y");
+        let text = text.replace("\"subject\":\"x lives in x\"", "\"subject\":\"x\"");
+        assert_eq!(
+            left_out(&read("counterfact-flat", &text).unwrap()),
+            "`prompt`: subject found more than once: put {} around the right \"x\" in: \
+             x lives in x lives in"
+        );
+    }
+
+    #[test]
+    fn errors_of_form_name_line_and_key() {
+        let twice = line(7, "Ann", "a") + "\n" + &line(7, "Bo", "b");
+        assert_eq!(
+            refusal("counterfact-flat", &twice),
+            ":3: repeats the id of line 1: give each case its own, found: 7"
+        );
+        let lacks = line(7, "Ann", "a").replace("ground_truth", "truth");
+        assert_eq!(refusal("counterfact-flat", &lacks), ":1: missing key: ground_truth");
+        let list = line(7, "Ann", "a").replace("7", "[]");
+        assert_eq!(
+            refusal("counterfact-flat", &list),
+            ":1: `case_id` has the wrong type: expected a string or a number, found: a list"
+        );
+    }
+
+    #[test]
+    fn what_the_format_holds_is_written() {
+        let found = placeless(read("counterfact-flat", &three()).unwrap().cases);
+        assert_eq!(again("counterfact-flat", &found), found[2..]);
+        let written = DATASET.write(&found).unwrap();
+        assert_eq!(written.n_cases, 1);
+        assert_eq!(written.left_out[0], ("7".to_owned(), "it has no paraphrase".to_owned()));
+    }
 }

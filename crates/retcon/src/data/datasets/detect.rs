@@ -94,7 +94,7 @@ mod tests {
             r#"{"a":1,"b":null,"c":2}"#,
             &format!("f:1: unknown format of cases: name one of {known}, found keys: a, c"),
         );
-        refuse(r#"{"a":1"#, "f:1:7: not JSON: EOF while parsing an object");
+        refuse(r#"{"a":1"#, "f:1:6: not JSON: EOF while parsing an object");
         assert_eq!(
             Dataset::find("squad").unwrap_err().to_string(),
             format!("no such format of cases: expected one of {}, found: squad", names(|_| true))

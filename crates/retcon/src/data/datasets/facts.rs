@@ -90,3 +90,41 @@ fn record(case: &Case) -> Result<Value, &'static str> {
     }
     Ok(jsonl::to_json(&fact))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{again, placeless, questions, read, refusal};
+
+    const FACTS: &str = r#"{"prompt":"{Ann} lives in","target_new":"Oslo","target_true":"Rome","paraphrases":["The home of {Ann} is"],"neighbors":[{"prompt":"Bo lives in","answer":"Bonn"},"Cy lives in"]}
+        {"prompt":"{Bo} eats","target":"rice"}"#;
+
+    #[test]
+    fn paraphrases_and_neighbors_become_questions() {
+        let found = read("facts", FACTS).unwrap();
+        assert_eq!(
+            questions(&found.cases[0]),
+            [
+                "rewrite: {Ann} lives in => Oslo !Rome",
+                "paraphrase: The home of {Ann} is => Oslo !Rome",
+                "neighbor: Bo lives in => Bonn !Oslo",
+                "neighbor: Cy lives in =>  !Oslo",
+            ]
+        );
+        assert!(found.cases[0].edits[0].paraphrases.is_empty());
+        assert_eq!(found.cases[1].origin.as_ref().unwrap().line, 2);
+    }
+
+    #[test]
+    fn what_is_read_is_written() {
+        let cases = placeless(read("facts", FACTS).unwrap().cases);
+        assert_eq!(again("facts", &cases), cases);
+    }
+
+    #[test]
+    fn a_line_that_is_no_fact_is_refused() {
+        assert_eq!(
+            refusal("facts", "{\"prompt\":\"{a}\",\"target\":\"b\"}\n{\"prompt\":\"{a}\"}"),
+            ":2: missing key: target_new"
+        );
+    }
+}

@@ -15,12 +15,24 @@
 //! ```
 
 mod asked;
+mod axes;
+mod cases;
 mod collect;
+mod counterfact;
 mod counterfact_flat;
 mod detect;
 mod facts;
+mod knowedit;
+mod mquake;
 mod patterns;
+mod qaedit;
+mod ripple;
+mod ripple_edit;
+#[cfg(test)]
+mod sample;
 mod sets;
+#[cfg(test)]
+mod tests;
 mod write;
 mod zsre;
 
@@ -35,9 +47,15 @@ pub use write::Written;
 
 /// All data sets, by their formats; a file is of the first that its first record has the keys of.
 pub const DATASETS: &[Dataset] = &[
+    cases::DATASET,
+    mquake::DATASET,
+    counterfact::DATASET,
+    counterfact_flat::DATASET,
     zsre::ZSRE,
     zsre::ZSRE_ROME,
-    counterfact_flat::DATASET,
+    ripple::DATASET,
+    knowedit::DATASET,
+    qaedit::DATASET,
     sets::TREX,
     sets::OWN,
     facts::DATASET,

@@ -37,6 +37,12 @@ impl Patterns {
         Ok(Self(patterns))
     }
 
+    /// Whether a text with `{}` for its subject is a pattern of a relation.
+    pub(super) fn has(&self, relation: Option<&str>, text: &str) -> bool {
+        let patterns = relation.and_then(|relation| self.0.get(relation)).into_iter().flatten();
+        patterns.into_iter().any(|pattern| pattern.replace(SUBJECT, "{}") == text)
+    }
+
     /// A fact of a relation in other words, a few of them drawn by the seed.
     pub(super) fn paraphrases(&self, relation: &str, prompt: &Prompt, seed: u64) -> Vec<Prompt> {
         let subject = prompt.subject_text().unwrap_or_default();

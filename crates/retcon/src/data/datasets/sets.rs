@@ -116,3 +116,58 @@ fn neighbor(set: &FactSet, fact: usize, new: &str) -> Result<Option<Question>> {
     let ask = |prompt| Question::new(Axis::Neighbor, prompt).answered(&triple.object);
     Ok(prompt.map(|prompt| ask(prompt).against(Some(new))))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::sample::{left_out, questions, read};
+    use super::super::{Beside, read_cases};
+    use super::*;
+
+    const SET: &str = r#"{"relation":"home","templates":["[X] lives in [Y].","The home of [X] is [Y].","[Y] is where [X] lives."]}
+        {"relation":"food","templates":["[X] eats [Y]."]}
+        {"relation":"home","subject":"Ann","object":"Rome"}
+        {"relation":"home","subject":"Bo","object":"Oslo"}
+        {"relation":"food","subject":"Ann","object":"rice"}"#;
+
+    #[test]
+    fn a_fact_gets_another_object_and_the_others_are_neighbors() {
+        let found = read("trex", SET).unwrap();
+        assert_eq!(
+            questions(&found.cases[0]),
+            [
+                "rewrite: {Ann} lives in => Oslo !Rome",
+                "paraphrase: The home of {Ann} is => Oslo !Rome",
+            ]
+        );
+        assert_eq!(found.cases[0].group.as_deref(), Some("home"));
+        assert_eq!(
+            left_out(&found),
+            "no other object to draw in the relation \"food\" for \"Ann\": leave the fact out, \
+             or give it an object"
+        );
+        assert_eq!(found.left_out[0].0.line, 5);
+    }
+
+    #[test]
+    fn the_facts_of_the_library_are_all_cases() {
+        let read = |seed| {
+            let beside = Beside { seed, ..Beside::default() };
+            read_cases(Path::new("world"), None, &beside).unwrap()
+        };
+        let found = read(1);
+        assert_eq!(found.cases.len() + found.left_out.len(), FactSet::world().triples.len());
+        assert_eq!(found, read(1));
+        assert_ne!(found, read(2));
+        for case in &found.cases {
+            let texts = case.questions.iter().map(|question| question.prompt.text());
+            assert_eq!(texts.collect::<BTreeSet<_>>().len(), case.questions.len());
+            let new = case.edits[0].target_new.as_str();
+            let of_axis = |axis| case.questions.iter().filter(move |asked| asked.axis == axis);
+            assert!(of_axis(Axis::Paraphrase).all(|asked| asked.answer() == Some(new)));
+            assert!(of_axis(Axis::Neighbor).all(|asked| asked.answer() != Some(new)));
+            assert!(of_axis(Axis::Neighbor).count() <= N_NEIGHBORS);
+        }
+    }
+}

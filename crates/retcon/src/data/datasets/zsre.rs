@@ -102,3 +102,66 @@ fn unrelated(line: Line<'_>, record: &mut Object<'_>) -> Result<Option<Question>
     let question = line.at("loc", question(Axis::Unrelated, &text, ""))?;
     Ok(Some(question.named(line.at("loc_ans", name(record.required("loc_ans")?))?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{left_out, questions, read, refusal};
+
+    const CASES: &str = r#"
+        {"subject":"Ann","src":"Where does Ann live?","pred":"Bonn","rephrase":"In which town is Ann?","alt":"Oslo","answers":["Rome","Roma"],"loc":"nq question: who wrote it","loc_ans":"Bo","cond":"x"}
+        {"subject":"Bo","src":"Where does Bo live?","alt":"Rome","answers":["Rome"]}
+        {"subject":"Cy","src":"Where does Bo live?","alt":"Rome","answers":["Oslo"]}"#;
+
+    #[test]
+    fn a_wrong_answer_is_the_target() {
+        let found = read("zsre", CASES).unwrap();
+        assert_eq!(
+            questions(&found.cases[0]),
+            [
+                "rewrite: Where does {Ann} live? => Oslo !Rome",
+                "paraphrase: In which town is {Ann}? => Oslo !Rome",
+                "unrelated: Who wrote it? => Bo",
+            ]
+        );
+        assert_eq!(questions(&found.cases[1]), ["rewrite: Where does {Bo} live? => Rome"]);
+        assert_eq!(
+            left_out(&found),
+            "`src`: subject not found in the prompt: expected \"Cy\" in: Where does Bo live?"
+        );
+        assert_eq!(found.left_out[0].0.line, 4);
+    }
+
+    #[test]
+    fn the_right_answer_is_the_target_of_rome() {
+        let found = read("zsre-rome", CASES).unwrap();
+        assert_eq!(
+            questions(&found.cases[0])[..2],
+            [
+                "rewrite: Where does {Ann} live? => Rome|Roma !Bonn",
+                "paraphrase: In which town is {Ann}? => Rome|Roma !Bonn",
+            ]
+        );
+    }
+
+    #[test]
+    fn errors_of_form_name_line_and_key() {
+        for (text, message) in [
+            (r#"{"subject":"a","src":"a?","answers":["b"]}"#, ":1: missing key: alt"),
+            (r#"{"subject":"a","src":"a?","alt":"b"}"#, ":1: missing key: answers"),
+            (
+                "\n[\n{\"subject\":\"a\",\"src\":3}]",
+                ":3: `src` has the wrong type: expected a string, found: a number",
+            ),
+            (
+                r#"{"subject":"a","src":"a?","alt":" ","answers":["b"]}"#,
+                ", the first: `alt`: `answer` is empty: expected text",
+            ),
+            (
+                r#"{"subject":"a","src":"a?","alt":"b","answers":["c"],"loc":"d"}"#,
+                ":1: missing key: loc_ans",
+            ),
+        ] {
+            assert_eq!(refusal("zsre", text), message);
+        }
+    }
+}
