@@ -62,6 +62,17 @@ pub enum Test {
     Any,
 }
 
+impl Test {
+    /// Its name, as files have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Any => "any",
+        }
+    }
+}
+
 /// What a question is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -173,6 +184,20 @@ impl Question {
     #[must_use]
     pub fn answered(mut self, answer: &str) -> Self {
         self.answers.push(vec![answer.to_owned()]);
+        self
+    }
+
+    /// The same question with one answer more that has to be said, by any of its names.
+    #[must_use]
+    pub fn named(mut self, names: Vec<String>) -> Self {
+        self.answers.push(names);
+        self
+    }
+
+    /// The same question as a part of a test.
+    #[must_use]
+    pub fn in_test(mut self, test: usize, condition: bool) -> Self {
+        self.part = Some(Part { test, condition });
         self
     }
 

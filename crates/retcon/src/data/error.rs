@@ -1,7 +1,9 @@
-//! What can be wrong with a file of facts, and where; it suggests only what to write instead.
+//! What can be wrong with a file of facts; it suggests only what to write instead.
 
-use std::fmt;
 use std::path::PathBuf;
+
+pub(super) use super::place::Fault;
+pub use super::place::{Origin, Place};
 
 /// An error of this module.
 ///
@@ -294,6 +296,98 @@ pub enum Error {
         /// The subject.
         subject: String,
     },
+    /// Two records have the same id.
+    #[error("repeats the id of line {line}: give each case its own, found: {id}")]
+    RepeatedId {
+        /// The earlier line.
+        line: usize,
+        /// The id.
+        id: String,
+    },
+    /// A template doesn't say where its subject stands.
+    #[error("expected one {{}} for the subject in the prompt, found: {found}")]
+    NoBraces {
+        /// The template.
+        found: String,
+    },
+    /// A relation has no wording that ends with its object.
+    #[error("no template that ends with its object, for the relation: {relation}")]
+    ObjectNotLast {
+        /// The relation's id.
+        relation: String,
+    },
+    /// A list that must hold something holds nothing.
+    #[error("`{key}` is an empty list: expected one item at least")]
+    EmptyList {
+        /// The key.
+        key: &'static str,
+    },
+    /// A key has none of the values that it takes.
+    #[error("`{key}` is none of {known}, found: {found:?}")]
+    UnknownValue {
+        /// The key.
+        key: String,
+        /// The values that it takes.
+        known: String,
+        /// Its value.
+        found: String,
+    },
+    /// A case has no test of this index.
+    #[error("no such test: expected an index below {n}, found: {found}")]
+    NoSuchTest {
+        /// The index.
+        found: usize,
+        /// How many there are.
+        n: usize,
+    },
+    /// A sentence does not tell its subject or object.
+    #[error("no {what} found in the sentence: {found}")]
+    NotInSentence {
+        /// What is looked for.
+        what: &'static str,
+        /// The sentence.
+        found: String,
+    },
+    /// No data set has this name.
+    #[error("no such format of cases: expected one of {known}, found: {found}")]
+    UnknownDataset {
+        /// The name.
+        found: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// A file's first record is none that is known.
+    #[error("unknown format of cases: name one of {known}, found keys: {found}")]
+    UnknownFormat {
+        /// The names of the formats.
+        known: String,
+        /// The keys of the first record.
+        found: String,
+    },
+    /// A file holds no case.
+    #[error("no cases in: {}", path.display())]
+    NoCases {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No case of a file can be asked.
+    #[error("none of {n} cases can be asked in {}, the first: {reason}", path.display())]
+    AllLeftOut {
+        /// The file.
+        path: PathBuf,
+        /// How many cases there are.
+        n: usize,
+        /// Why the first can't be asked.
+        reason: String,
+    },
+    /// A format is read and not written.
+    #[error("a format that is read alone: write one of {known}, found: {found}")]
+    NotWritten {
+        /// The format's name.
+        found: String,
+        /// The names of those that are written.
+        known: String,
+    },
     /// A line that names a fact has no tab.
     #[error("no tab: write the subject, a tab and the relation's id, found: {found}")]
     NoTab {
@@ -314,107 +408,22 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// What is wrong, without the place.
-    #[must_use]
-    pub fn reason(&self) -> &Error {
-        match self {
-            Error::At { error, .. } => error.reason(),
-            other => other,
-        }
-    }
-
-    /// The line of a file that is to blame, where one is.
-    #[must_use]
-    pub fn origin(&self) -> Option<&Origin> {
-        match self {
-            Error::At { place, error } => place.origin.as_ref().or(error.origin()),
-            _ => None,
-        }
-    }
-}
-
-/// The line of a file that a fact was read from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Origin {
-    /// The file as it was named by the caller.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
-    }
-}
-
-/// As much as is known of the place of an error.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The line of a file.
-    pub origin: Option<Origin>,
-    /// The key of a JSON object, such as `paraphrases[2]`.
-    pub key: Option<String>,
-    /// The character, from 1, in the value of the key if there is one, in the line otherwise.
-    pub column: Option<usize>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.origin, &self.key, self.column) {
-            (Some(origin), None, Some(column)) => write!(f, "{origin}:{column}"),
-            (Some(origin), None, None) => write!(f, "{origin}"),
-            (Some(origin), Some(key), column) => {
-                write!(f, "{origin}: ")?;
-                write_key(f, key, column)
-            }
-            (None, Some(key), column) => write_key(f, key, column),
-            (None, None, Some(column)) => write!(f, "column {column}"),
-            (None, None, None) => f.write_str("in a fact"),
-        }
-    }
-}
-
-fn write_key(f: &mut fmt::Formatter<'_>, key: &str, column: Option<usize>) -> fmt::Result {
-    match column {
-        Some(column) => write!(f, "`{key}`, column {column}"),
-        None => write!(f, "`{key}`"),
-    }
-}
-
-/// An error on its way out of a text, before anybody knows which line that text is.
-#[derive(Debug)]
-pub(super) struct Fault {
-    /// The byte of the text.
-    pub(super) at: Option<usize>,
-    pub(super) error: Error,
-}
-
-impl Fault {
-    /// The cause is at this byte.
-    pub(super) fn at(byte: usize, error: Error) -> Self {
-        Fault { at: Some(byte), error }
-    }
-
-    /// The same fault in a text that has `bytes` more in front.
-    pub(super) fn moved(self, bytes: usize) -> Self {
-        Fault { at: self.at.map(|at| at + bytes), ..self }
-    }
-
-    /// Tells the column in `text`, and the rest of the place.
-    pub(super) fn place(self, text: &str, origin: Option<&Origin>, key: Option<&str>) -> Error {
-        let before = |at| text.char_indices().take_while(|&(start, _)| start < at).count();
-        let column = self.at.map(|at| before(at) + 1);
-        let place = Place { origin: origin.cloned(), key: key.map(str::to_owned), column };
-        if place == Place::default() {
-            return self.error;
-        }
-        Error::At { place, error: Box::new(self.error) }
-    }
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Fault { at: None, error }
+    /// Whether a record has the form that it should, and yet nothing can be asked by it.
+    pub(super) fn is_about_content(&self) -> bool {
+        matches!(
+            self.reason(),
+            Error::Empty { .. }
+                | Error::EmptySubject
+                | Error::Multiline { .. }
+                | Error::NoBraces { .. }
+                | Error::NoOtherObject { .. }
+                | Error::NoSubject { .. }
+                | Error::NotInSentence { .. }
+                | Error::ObjectNotLast { .. }
+                | Error::SlotInSubject
+                | Error::SubjectNotFound { .. }
+                | Error::SubjectTwice { .. }
+                | Error::TwoSlots
+        )
     }
 }

@@ -87,7 +87,7 @@ impl Probe {
 }
 
 /// An answer: not empty, and a single line.
-fn line(key: &'static str, text: &str) -> Result<String> {
+pub(super) fn line(key: &'static str, text: &str) -> Result<String> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Error::Empty { key });

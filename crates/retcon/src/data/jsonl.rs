@@ -35,7 +35,7 @@ pub(super) fn parse_line(line: &str, origin: &Origin) -> Result<Option<Fact>> {
     Ok(Some(fact))
 }
 
-fn to_json(fact: &Fact) -> Value {
+pub(super) fn to_json(fact: &Fact) -> Value {
     let mut out = Map::new();
     out.insert("prompt".into(), fact.prompt.marked().into());
     out.insert("target_new".into(), fact.target_new.clone().into());

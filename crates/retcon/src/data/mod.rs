@@ -22,6 +22,7 @@
 mod article;
 pub mod case;
 mod corpus;
+pub mod datasets;
 mod error;
 mod fact;
 mod facts;
@@ -32,6 +33,7 @@ mod mention;
 mod names;
 mod object;
 mod paraphrase;
+mod place;
 mod probes;
 mod prompt;
 mod read;

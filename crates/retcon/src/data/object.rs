@@ -26,6 +26,25 @@ impl Line<'_> {
         fault.place(text, Some(self.origin), Some(key))
     }
 
+    /// Places the error of what a key has.
+    pub(super) fn at<T>(&self, key: &str, result: Result<T>) -> Result<T> {
+        result.map_err(|error| Fault::from(error).place(self.text, Some(self.origin), Some(key)))
+    }
+
+    /// Places an error that has no line yet.
+    pub(super) fn place(&self, error: Error) -> Error {
+        if error.origin().is_some() { error } else { self.error(error) }
+    }
+
+    /// A value as a list of strings.
+    pub(super) fn strings(&self, key: &str, value: Value) -> Result<Vec<String>> {
+        let Value::Array(items) = value else {
+            return Err(self.wrong_type(key, "a list", &value));
+        };
+        let string = |(idx, item)| self.string(&format!("{key}[{idx}]"), item);
+        items.into_iter().enumerate().map(string).collect()
+    }
+
     /// A value as a string.
     pub(super) fn string(&self, key: &str, value: Value) -> Result<String> {
         match value {
@@ -85,6 +104,89 @@ impl<'a> Object<'a> {
     /// The string that a key must have.
     pub(super) fn required(&mut self, key: &'static str) -> Result<String> {
         self.string(key)?.ok_or_else(|| self.line.error(Error::MissingKey { key }))
+    }
+
+    /// The string or number that a key has, as text.
+    pub(super) fn id(&mut self, key: &str) -> Result<Option<String>> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(other) => Err(self.line.wrong_type(key, "a string or a number", &other)),
+        }
+    }
+
+    /// The string or number that a key must have, as text.
+    pub(super) fn required_id(&mut self, key: &'static str) -> Result<String> {
+        self.id(key)?.ok_or_else(|| self.line.error(Error::MissingKey { key }))
+    }
+
+    /// The object that a key has, of a form that is not ours.
+    pub(super) fn object(&mut self, key: &str) -> Result<Option<Self>> {
+        self.take(key).map(|value| Self::of_value(self.line, key, value)).transpose()
+    }
+
+    /// The object that a key must have, of a form that is not ours.
+    pub(super) fn required_object(&mut self, key: &'static str) -> Result<Self> {
+        self.object(key)?.ok_or_else(|| self.line.error(Error::MissingKey { key }))
+    }
+
+    /// The objects of a list, of a form that is not ours.
+    pub(super) fn objects(&mut self, key: &str) -> Result<Vec<Self>> {
+        let items = self.list(key)?.into_iter();
+        items.map(|(key, value)| Self::of_value(self.line, &key, value)).collect()
+    }
+
+    /// The objects of a list, with these keys.
+    pub(super) fn inners(&mut self, key: &str, known: &[&str]) -> Result<Vec<Self>> {
+        let line = self.line;
+        let inner = |(key, value): (String, Value)| match value {
+            Value::Object(map) => Self::inner(line, map, known),
+            other => Err(line.wrong_type(&key, "an object", &other)),
+        };
+        self.list(key)?.into_iter().map(inner).collect()
+    }
+
+    /// The truth value that a key has.
+    pub(super) fn truth(&mut self, key: &str) -> Result<Option<bool>> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Bool(truth)) => Ok(Some(truth)),
+            Some(other) => Err(self.line.wrong_type(key, "a truth value", &other)),
+        }
+    }
+
+    /// The whole number that a key has.
+    pub(super) fn count(&mut self, key: &str) -> Result<Option<usize>> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let number = value.as_u64().and_then(|number| number.try_into().ok());
+        let wrong = || self.line.wrong_type(key, "a whole number", &value);
+        number.ok_or_else(wrong).map(Some)
+    }
+
+    /// A value that must be an object of a form that is not ours.
+    pub(super) fn of_value(line: Line<'a>, key: &str, value: Value) -> Result<Self> {
+        match value {
+            Value::Object(map) => Self::inner_open(line, map),
+            other => Err(line.wrong_type(key, "an object", &other)),
+        }
+    }
+
+    /// The keys that nobody has taken yet.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.values.keys().cloned().collect()
+    }
+
+    /// The string of the first of several keys for one thing.
+    pub(super) fn one_of(&mut self, keys: &[&str]) -> Result<Option<String>> {
+        let there = keys.iter().find(|key| self.has(key));
+        there.map_or(Ok(None), |key| self.string(key))
+    }
+
+    /// The string that one of several keys for one thing must have.
+    pub(super) fn required_one_of(&mut self, keys: &[&'static str]) -> Result<String> {
+        let key = keys.first().copied().unwrap_or_default();
+        self.one_of(keys)?.ok_or_else(|| self.line.error(Error::MissingKey { key }))
     }
 
     /// The items of a list, each with a key of its own.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::error::{Error, Origin, Result};
+use serde::de::IgnoredAny;
+
+use super::error::{Error, Fault, Origin, Result};
 use super::read::{BOM, utf8};
 
 /// What a gzip file begins with, by RFC 1952.
@@ -48,5 +50,63 @@ impl TextFile {
     pub(super) fn lines(&self) -> impl Iterator<Item = (Origin, &str)> {
         let lines = (1..).zip(self.text.lines()).filter(|(_, text)| !text.trim().is_empty());
         lines.map(|(line, text)| (Origin { file: self.path.clone(), line }, text))
+    }
+
+    /// The first record, one a line or in one list.
+    pub(super) fn first_record(&self) -> Result<Option<(Origin, &str)>> {
+        let Some(list) = self.text.trim_start().strip_prefix('[') else {
+            return Ok(self.lines().next());
+        };
+        let rest = list.trim_start();
+        let line = 1 + self.text[..self.text.len() - rest.len()].matches('\n').count();
+        let origin = Origin { file: self.path.clone(), line };
+        match rest.starts_with(']') {
+            true => Ok(None),
+            false => item(rest, &origin).map(|(item, _)| Some((origin, item))),
+        }
+    }
+
+    /// The records, one a line or in one list, as some original files have them.
+    pub(super) fn records(&self) -> Result<Vec<(Origin, &str)>> {
+        let Some(list) = self.text.trim_start().strip_prefix('[') else {
+            return Ok(self.lines().collect());
+        };
+        let mut found = Vec::new();
+        let mut rest = list.trim_start();
+        let (mut line, mut seen) = (1, 0);
+        while !rest.starts_with(']') {
+            let at = self.text.len() - rest.len();
+            line += self.text[seen..at].matches('\n').count();
+            seen = at;
+            let origin = Origin { file: self.path.clone(), line };
+            let (item, after) = item(rest, &origin)?;
+            rest = after;
+            found.push((origin, item));
+        }
+        Ok(found)
+    }
+}
+
+/// Cuts the first item off what is left of a list, and the comma behind it.
+fn item<'a>(rest: &'a str, origin: &Origin) -> Result<(&'a str, &'a str)> {
+    let broken = |message: &str| {
+        let error = Error::Json { message: message.to_owned() };
+        Fault::from(error).place("", Some(origin), None)
+    };
+    let mut items = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+    match items.next() {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => {
+            let text = error.to_string();
+            return Err(broken(text.split(" at line ").next().unwrap_or_default()));
+        }
+        None => return Err(broken("the list has no end")),
+    }
+    let (item, after) = rest.split_at(items.byte_offset());
+    let after = after.trim_start();
+    match after.strip_prefix(',') {
+        Some(next) => Ok((item, next.trim_start())),
+        None if after.starts_with(']') => Ok((item, after)),
+        None => Err(broken("expected `,` or `]`")),
     }
 }

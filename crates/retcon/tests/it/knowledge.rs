@@ -1,18 +1,8 @@
 //! The real sets of facts, where `RETCON_DATA` names the folder of the public data.
 
-use std::path::PathBuf;
-
 use retcon::data::knowledge::{Choice, FactSet, Modified, Wording};
 
-/// A file or folder of the public data, if there is one.
-fn real(name: &str) -> Option<PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "says where the data is, as the tests' documentation has it"
-    )]
-    let folder = std::env::var_os("RETCON_DATA")?;
-    Some(PathBuf::from(folder).join(name))
-}
+use super::real;
 
 #[test]
 fn real_trex_is_read() {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod closed_forms;
+mod datasets;
 mod experiment;
 mod finetune;
 mod knowledge;
@@ -24,6 +25,16 @@ use serde_json::Value;
 fn fixture(name: &str) -> PathBuf {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model");
     model.join("tests/fixtures").join(name)
+}
+
+/// A file or folder of the public data, if there is one.
+fn real(name: &str) -> Option<PathBuf> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "says where the data is, as the tests' documentation has it"
+    )]
+    let folder = std::env::var_os("RETCON_DATA")?;
+    Some(PathBuf::from(folder).join(name))
 }
 
 /// The fixture `name`, loaded.

@@ -55,13 +55,19 @@ impl FactSet {
     /// # Errors
     /// If there is no such fact, or no object to draw.
     pub fn modify(&self, chosen: &[usize], seed: u64) -> Result<Vec<Modified>> {
+        let modify = self.modifier(seed);
+        chosen.iter().map(|&fact| modify(fact)).collect()
+    }
+
+    /// What modifies one fact as [`FactSet::modify`] does.
+    pub(in crate::data) fn modifier(&self, seed: u64) -> impl Fn(usize) -> Result<Modified> + '_ {
         let mut objects = BTreeMap::<_, BTreeMap<_, &str>>::new();
         for triple in &self.triples {
             let of_relation = objects.entry(triple.relation).or_default();
             of_relation.entry(bare(&triple.object)).or_insert(triple.object.as_str());
         }
         let truths = self.truths();
-        let modify = |&fact: &usize| {
+        move |fact: usize| {
             let (triple, relation) = self.fact(fact)?;
             let truths = truths.get(&triple.key()).into_iter().flatten();
             let truths: BTreeSet<_> = truths.map(|object| bare(object)).collect();
@@ -76,8 +82,7 @@ impl FactSet {
                     subject: triple.subject.clone(),
                 }),
             }
-        };
-        chosen.iter().map(modify).collect()
+        }
     }
 
     fn draw(&self, n: usize, seed: u64) -> Result<Vec<usize>> {

@@ -94,7 +94,7 @@ impl FactSet {
 }
 
 /// A template or question about a subject.
-fn fill(template: &str, subject: &str) -> Result<Prompt> {
+pub(in crate::data) fn fill(template: &str, subject: &str) -> Result<Prompt> {
     let (before, after) = template
         .split_once(SUBJECT)
         .ok_or_else(|| Error::BadTemplate { found: template.to_owned() })?;
@@ -140,7 +140,7 @@ fn cut(example: Example) -> Result<Example> {
 }
 
 /// Whether a text is white space and punctuation alone.
-fn closes(text: &str) -> bool {
+pub(in crate::data) fn closes(text: &str) -> bool {
     !text.contains(char::is_alphanumeric)
 }
 

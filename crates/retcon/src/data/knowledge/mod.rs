@@ -32,6 +32,7 @@ use super::mention::mentions;
 
 pub use choice::{Choice, Modified};
 pub use example::{Example, Wording};
+pub(super) use example::{closes, fill};
 
 /// What stands for the subject in a template or question.
 pub const SUBJECT: &str = "[X]";

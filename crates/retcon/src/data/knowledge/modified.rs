@@ -46,7 +46,7 @@ impl FactSet {
         let facts = BTreeMap::from_iter(facts);
         let mut list = List::of(self);
         if is_zsre(&file)? {
-            for (origin, text) in zsre::records(&file)? {
+            for (origin, text) in file.records()? {
                 let line = Line { text, origin: &origin };
                 let case = zsre::Case::parse(line)?;
                 let target = case.target(line)?;

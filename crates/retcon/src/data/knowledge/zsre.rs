@@ -2,7 +2,7 @@
 
 use super::builder::Builder;
 use super::{OBJECT, Relation, SUBJECT, Triple};
-use crate::data::error::{Error, Origin, Result};
+use crate::data::error::{Error, Result};
 use crate::data::mention::{Found, find_once};
 use crate::data::object::{Line, Object};
 use crate::data::text_file::TextFile;
@@ -53,7 +53,7 @@ impl Case {
 }
 
 pub(super) fn read(builder: &mut Builder, file: &TextFile) -> Result<()> {
-    for (origin, text) in records(file)? {
+    for (origin, text) in file.records()? {
         let line = Line { text, origin: &origin };
         let case = Case::parse(line)?;
         let id = case.relation();
@@ -69,42 +69,6 @@ pub(super) fn read(builder: &mut Builder, file: &TextFile) -> Result<()> {
         builder.triple(line, triple)?;
     }
     Ok(())
-}
-
-/// The cases of a file, one a line or in one list, as the original file has it.
-pub(super) fn records(file: &TextFile) -> Result<Vec<(Origin, &str)>> {
-    let Some(list) = file.text.trim_start().strip_prefix('[') else {
-        return Ok(file.lines().collect());
-    };
-    let mut found = Vec::new();
-    let mut rest = list.trim_start();
-    while !rest.starts_with(']') {
-        let line = 1 + file.text[..file.text.len() - rest.len()].matches('\n').count();
-        let origin = Origin { file: file.path.clone(), line };
-        let mut items =
-            serde_json::Deserializer::from_str(rest).into_iter::<serde::de::IgnoredAny>();
-        let broken = |message: &str| {
-            let error = Error::Json { message: message.to_owned() };
-            Line { text: "", origin: &origin }.error(error)
-        };
-        match items.next() {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => {
-                let text = error.to_string();
-                return Err(broken(text.split(" at line ").next().unwrap_or_default()));
-            }
-            None => return Err(broken("the list has no end")),
-        }
-        let (item, after) = rest.split_at(items.byte_offset());
-        rest = after.trim_start();
-        match rest.strip_prefix(',') {
-            Some(next) => rest = next.trim_start(),
-            None if rest.starts_with(']') => {}
-            None => return Err(broken("expected `,` or `]`")),
-        }
-        found.push((origin, item));
-    }
-    Ok(found)
 }
 
 fn relation(case: &Case) -> Relation {
