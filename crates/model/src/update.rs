@@ -83,6 +83,19 @@ impl Update {
         }
     }
 
+    /// This update times a number.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn times(&self, factor: f64) -> Result<Self> {
+        Ok(match self {
+            Self::Dense(update) => Self::Dense(update.affine(factor, 0.0)?),
+            Self::LowRank { left, right } => {
+                Self::LowRank { left: left.affine(factor, 0.0)?, right: right.clone() }
+            }
+        })
+    }
+
     /// Its Frobenius norm.
     ///
     /// # Errors

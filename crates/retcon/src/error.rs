@@ -212,6 +212,17 @@ pub enum Error {
         /// The least.
         least: f64,
     },
+    /// No change within a bound on side effects was found.
+    #[error(
+        "no change stays within a mean divergence of {bound:e} nats on unrelated text: \
+         a thousandth of this one reaches {least:e}"
+    )]
+    OutOfBound {
+        /// What was allowed, in nats.
+        bound: f64,
+        /// What the least change that was tried reaches.
+        least: f64,
+    },
     /// Interrupted training can't go on from a file.
     #[error("{}: can't go on from this: {what}", path.display())]
     BadState {

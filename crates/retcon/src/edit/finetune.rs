@@ -38,6 +38,9 @@ pub(super) fn make(
     Ok(Box::new(FineTuning { name, settings }))
 }
 
+/// The radius of the ball where none is set, in the unit; of `l2` times the root of the size.
+pub const RADIUS: f64 = 0.03;
+
 /// Each setting, and what it means.
 pub const SETTINGS: &[(&str, &str)] = &[
     ("blocks", "blocks that may change: auto (two thirds of the depth), all, or 3 or 4-7 or -1"),
@@ -203,10 +206,10 @@ impl Settings {
         };
         let ball = match self.constraint {
             Constraint::None => Ball::None,
-            Constraint::Linf => Ball::Linf(unit * self.radius.unwrap_or(0.03)),
+            Constraint::Linf => Ball::Linf(unit * self.radius.unwrap_or(RADIUS)),
             Constraint::L2 => match (self.radius, self.unit) {
                 (Some(radius), Unit::Absolute) => Ball::L2(radius),
-                (radius, _) => Ball::L2(unit * n.sqrt() * radius.unwrap_or(0.03)),
+                (radius, _) => Ball::L2(unit * n.sqrt() * radius.unwrap_or(RADIUS)),
             },
         };
         let learning_rate = self.learning_rate * unit;

@@ -28,6 +28,7 @@ use crate::edit::scope::Blocks;
 use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
 use crate::eval::accuracy::{said, share};
+use crate::eval::metrics::harmonic;
 use crate::stats::{Source, Statistics};
 
 /// What was tried, and what came of it.
@@ -69,11 +70,7 @@ pub struct Trial {
 impl Trial {
     /// The harmonic mean of the three; 0 where one of them is.
     pub fn score(&self) -> f64 {
-        let all = [self.rewrite, self.paraphrase, self.locality];
-        if all.contains(&0.0) {
-            return 0.0;
-        }
-        3.0 / all.iter().map(|x| x.recip()).sum::<f64>()
+        harmonic(&[self.rewrite, self.paraphrase, self.locality])
     }
 }
 

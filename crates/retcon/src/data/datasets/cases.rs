@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::write::{Shape, Writer};
 use super::{Beside, Cases, Dataset, Reader, collect};
 use crate::data::case::{Axis, Case, Part, Question, Test};
-use crate::data::error::{Error, Result};
+use crate::data::error::{Error, Origin, Result};
 use crate::data::fact::{Fact, line as one_line};
 use crate::data::jsonl;
 use crate::data::object::{Line, Object};
@@ -31,6 +31,20 @@ pub(super) const DATASET: Dataset = Dataset {
 const KEYS: &[&str] = &["id", "group", "edits", "questions", "tests", "references"];
 const EDIT_KEYS: &[&str] = &["prompt", "target_new", "target_true"];
 const QUESTION_KEYS: &[&str] = &["axis", "prompt", "answers", "other", "test", "condition"];
+
+/// A case as a line of a file.
+#[must_use]
+pub fn to_line(case: &Case) -> String {
+    record(case).to_string()
+}
+
+/// The case of a line.
+///
+/// # Errors
+/// If the line is not as the format has it.
+pub fn of_line(text: &str, origin: &Origin) -> Result<Case> {
+    case(Line { text, origin }, 0)
+}
 
 fn read(file: &TextFile, _: &Beside) -> Result<Cases> {
     collect::strictly(file, case)

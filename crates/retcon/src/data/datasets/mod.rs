@@ -42,6 +42,7 @@ use super::case::Case;
 use super::error::{Error, Origin, Result};
 use super::text_file::TextFile;
 
+pub use cases::{of_line, to_line};
 pub use detect::detect;
 pub use write::Written;
 

@@ -1,0 +1,153 @@
+//! The largest change that stays within a bound on side effects: the constraint of Zhu et al. 2020
+//! (arXiv 2012.00363, equation 3), measured on held-out texts instead of in weights.
+//!
+//! A change is held back by a share: a method that edits inside of a ball edits again in a smaller
+//! one, any other change is scaled. The share is found by bisection of its logarithm, and what is
+//! given has been measured, not extrapolated.
+
+use std::sync::Arc;
+
+use retcon_model::{Delta, Model};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::data::{Fact, Prompt, unrelated};
+use crate::edit::finetune::RADIUS;
+use crate::edit::lookup::fits;
+use crate::edit::{Ctx, Method, Progress};
+use crate::error::{Error, Result};
+use crate::eval::drift::Drift;
+use crate::eval::held::{Held, HeldText, Holds};
+
+/// Shares that are tried after the whole change.
+const N_TRIALS: usize = 8;
+
+/// The least share of a change that is worth trying.
+const LEAST: f64 = 1e-3;
+
+/// Held-out texts over which the drift is measured.
+const N_TEXTS: usize = 40;
+
+/// A change within a bound.
+#[derive(Clone, Debug)]
+pub struct Bounded {
+    /// The change.
+    pub delta: Delta,
+    /// What was tried, in order; the share of `delta` is the largest that is within the bound.
+    pub trials: Vec<Trial>,
+}
+
+/// A share of a change, and how far it moves what is not to move.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The share: of the radius of the ball, or of the change itself.
+    pub share: f64,
+    /// The drift.
+    pub drift: Drift,
+}
+
+/// The largest change by which `method` with `settings` edits `facts` and the mean divergence on texts
+/// that belong to no edit is at most `max_drift`, in nats.
+///
+/// # Errors
+/// [`Error::OutOfBound`] where even a thousandth of the change moves more, or what the method reports.
+pub fn within(
+    ctx: &Ctx<'_>,
+    model: &Model,
+    method: &'static Method,
+    settings: &Map<String, Value>,
+    facts: &[Fact],
+    max_drift: f64,
+) -> Result<Bounded> {
+    if !(max_drift > 0.0 && max_drift.is_finite()) {
+        let (expected, found) = ("a positive number of nats".to_owned(), max_drift.to_string());
+        return Err(Error::BadSetting { key: "max_drift", expected, found });
+    }
+    let held = Held::new(model, &texts(model, facts)?)?;
+    let whole = (method.editor)(settings.clone())?.edit(ctx, model, facts)?;
+    let change = Change { ctx, model, method, settings, facts, whole: &whole };
+    let mut trials = Vec::new();
+    let mut attempt = |share: f64| -> Result<(Delta, f64)> {
+        let delta = change.held_back(share)?;
+        let after = model.with(&Arc::new(delta.clone()))?;
+        let drift = Drift::of(&held.moved(model, &after)?);
+        trials.push(Trial { share, drift });
+        let (done, total) = (trials.len(), N_TRIALS + 1);
+        let stage = "holding the change back";
+        ctx.report(&Progress { stage, done, total, loss: Some(drift.mean_kl), said: None })?;
+        Ok((delta, drift.mean_kl))
+    };
+    let (delta, drift) = attempt(1.0)?;
+    let mut best = (drift <= max_drift).then_some(delta);
+    let (mut low, mut high) = (LEAST.ln(), 0.0);
+    for _ in 0..if best.is_some() { 0 } else { N_TRIALS } {
+        let share = 0.5 * (low + high);
+        let (delta, drift) = attempt(share.exp())?;
+        if drift <= max_drift {
+            (best, low) = (Some(delta), share);
+        } else {
+            high = share;
+        }
+    }
+    match best {
+        Some(delta) => Ok(Bounded { delta, trials }),
+        None => {
+            let least = trials.last().map_or(f64::NAN, |trial| trial.drift.mean_kl);
+            Err(Error::OutOfBound { bound: max_drift, least })
+        }
+    }
+}
+
+/// Texts that have nothing to do with `facts`.
+fn texts(model: &Model, facts: &[Fact]) -> Result<Vec<HeldText>> {
+    let mut texts = Vec::new();
+    for probe in unrelated(facts, N_TEXTS, 0) {
+        let prompt = Prompt::new(&probe.prompt, None)?;
+        if fits(model, &prompt, "it")? {
+            texts.push(HeldText { holds: Holds::Text, prompt, answer: None });
+        }
+    }
+    Ok(texts)
+}
+
+/// A change that can be held back.
+struct Change<'a> {
+    ctx: &'a Ctx<'a>,
+    model: &'a Model,
+    method: &'static Method,
+    settings: &'a Map<String, Value>,
+    facts: &'a [Fact],
+    whole: &'a Delta,
+}
+
+impl Change<'_> {
+    /// The change in a ball of that share of its radius, or that share of it.
+    fn held_back(&self, share: f64) -> Result<Delta> {
+        if share >= 1.0 {
+            return Ok(self.whole.clone());
+        }
+        if let Some(radius) = self.radius() {
+            let mut settings = self.settings.clone();
+            settings.insert("radius".to_owned(), (share * radius).into());
+            return (self.method.editor)(settings)?.edit(self.ctx, self.model, self.facts);
+        }
+        let mut delta = self.whole.clone();
+        for update in delta.updates.values_mut() {
+            *update = update.times(share)?;
+        }
+        let scores = &mut delta.record.scores;
+        if !scores.is_object() {
+            *scores = Value::Object(Map::new());
+        }
+        scores["held_back_to"] = share.into();
+        Ok(delta)
+    }
+
+    /// The radius of the ball that the method stayed in, where it has one.
+    fn radius(&self) -> Option<f64> {
+        let settings = &self.whole.record.settings;
+        let constraint = settings.get("constraint")?.as_str()?;
+        let radius = settings.get("radius")?.as_f64().unwrap_or(RADIUS);
+        (constraint != "none").then_some(radius)
+    }
+}
