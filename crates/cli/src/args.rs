@@ -1,9 +1,17 @@
 //! What was typed. Nothing is checked here beyond the type of each word; see [`crate::job`].
 
+mod bench;
+mod stats;
+mod trace;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell as CompletionShell;
+
+pub(crate) use bench::{Bench, Metrics, Report, Verify};
+pub(crate) use stats::{Stats, Text, Tune};
+pub(crate) use trace::Trace;
 
 const NOTES: &str = "\
 A MODEL is a folder (config.json, safetensors, tokenizer.json), a .gguf file, a stack file made by
@@ -17,6 +25,7 @@ Exit codes:
   1    error
   2    the command line makes no sense
   3    the edit failed: some edited prompt does not get its new answer
+  4    `retcon verify` found a limit exceeded
   130  canceled by Ctrl-C; nothing is left half-written
 
 Environment:
@@ -93,6 +102,14 @@ pub(crate) enum Command {
     Train(Box<Train>),
     /// Carry out an experiment: memorize facts, modify some, measure, draw
     Experiment(Experiment),
+    /// Compare editing methods on the cases of a data set, into a store that survives anything
+    Bench(Box<Bench>),
+    /// Report what a store of `retcon bench` has come to: tables, a page, raw records
+    Report(Report),
+    /// List the metrics of reports, or describe one
+    Metrics(Metrics),
+    /// Check that an edit does what it should and nothing else, for a pipeline
+    Verify(Verify),
     /// Put deltas on a model's stack, so that they are used with it
     Apply(Apply),
     /// Take deltas off a model's stack
@@ -178,6 +195,9 @@ pub(crate) struct Edit {
     /// Take blocks by depth where none are given, instead of choosing them by trial edits
     #[arg(long)]
     pub(crate) no_tune: bool,
+    /// Hold the change back until the mean divergence on unrelated text, in nats, is at most this
+    #[arg(long, value_name = "NATS", allow_negative_numbers = true)]
+    pub(crate) max_drift: Option<f64>,
     /// Edit on top of this delta; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) delta: Vec<PathBuf>,
@@ -190,55 +210,6 @@ pub(crate) struct Edit {
     /// Write the delta even where the edit failed
     #[arg(long)]
     pub(crate) keep_failed: bool,
-}
-
-/// The text that statistics are computed over, and how.
-#[derive(Debug, Group)]
-#[command(next_help_heading = "Statistics")]
-pub(crate) struct Text {
-    /// A text, one a line, or .jsonl with the key `text`; `-` is stdin, `own` a small one of ours
-    #[arg(long, default_value = "own", value_name = "FILE")]
-    pub(crate) corpus: String,
-    /// Tokens in a sequence at most
-    #[arg(long, default_value_t = 256, value_name = "N")]
-    pub(crate) window: usize,
-    /// Tokens at most; otherwise the whole text, or until the estimate has converged
-    #[arg(long, value_name = "N")]
-    pub(crate) tokens: Option<u64>,
-    /// How much more surprising new keys may be than old ones where it has; 0: read it all
-    #[arg(long, default_value_t = 0.15, value_name = "SHARE")]
-    pub(crate) tolerance: f64,
-}
-
-#[derive(Debug, Group)]
-pub(crate) struct Stats {
-    /// The model
-    pub(crate) model: String,
-    /// Of these blocks: all, 5, 4-8; otherwise of those that rome and memit choose by depth
-    #[arg(long, value_name = "BLOCKS")]
-    pub(crate) blocks: Option<String>,
-    #[command(flatten)]
-    pub(crate) text: Text,
-    /// Also write them to this file
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-#[derive(Debug, Group)]
-pub(crate) struct Tune {
-    /// The model
-    pub(crate) model: String,
-    /// The editing method
-    #[arg(long, default_value = "rome")]
-    pub(crate) method: String,
-    /// Choose anew where a choice is kept
-    #[arg(long)]
-    pub(crate) again: bool,
-    #[command(flatten)]
-    pub(crate) text: Text,
-    /// Of everything random
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
 }
 
 /// Short ways to say `--set` for what is set most often.
@@ -262,42 +233,6 @@ pub(crate) struct Aliases {
     /// The learning rate
     #[arg(long, help_heading = SHORT, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) lr: Option<String>,
-}
-
-#[derive(Debug, Group)]
-pub(crate) struct Trace {
-    /// The model
-    pub(crate) model: String,
-    /// Prompts, with the subject in braces: "The capital of {France} is"
-    #[arg(value_name = "PROMPT")]
-    pub(crate) prompts: Vec<String>,
-    /// Prompts from a file of facts, with their old answers where it has them; `-` is stdin
-    #[arg(long = "facts", value_name = "FILE")]
-    pub(crate) facts_file: Vec<PathBuf>,
-    /// What is restored: hidden, mlp, attention, severed-mlp, severed-attention; or neurons; or all
-    #[arg(long, default_value = "hidden", value_name = "A,B", value_delimiter = ',')]
-    pub(crate) kind: Vec<String>,
-    /// The answer to each PROMPT; otherwise what the model says
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) object: Option<String>,
-    /// How strong the noise is, in standard deviations of the embeddings of subjects
-    #[arg(long, default_value_t = 3.0, value_name = "FACTOR", allow_negative_numbers = true)]
-    pub(crate) noise: f64,
-    /// Draws of noise to average over
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) samples: usize,
-    /// Blocks whose MLPs, or attention, are restored together
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) window: usize,
-    /// Of everything random
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Lay this delta on first; repeatable
-    #[arg(long, value_name = "FILE")]
-    pub(crate) delta: Vec<PathBuf>,
-    /// Where pictures are written: a folder, or a file .svg or .png where there is one picture
-    #[arg(long, short, value_name = "PATH")]
-    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Group)]

@@ -9,6 +9,8 @@ use serde_json::json;
 
 /// Some edited prompt does not get its new answer.
 pub(crate) const EDIT_FAILED: u8 = 3;
+/// `verify` found a limit exceeded.
+pub(crate) const OVER_LIMIT: u8 = 4;
 /// The user pressed Ctrl-C: 128 and the signal's number, as shells have it.
 pub(crate) const CANCELED: u8 = 130;
 const ERROR: u8 = 1;
@@ -56,10 +58,16 @@ pub(crate) fn report(error: &Error, as_json: bool) -> u8 {
 }
 
 fn code(error: &Error) -> u8 {
-    if matches!(error.downcast_ref(), Some(retcon::Error::Canceled)) {
+    if is_canceled(error) {
         return CANCELED;
     }
     if error.is::<Usage>() {
+        return USAGE;
+    }
+    if let Some(
+        retcon_bench::Error::BadSetting { .. } | retcon_bench::Error::UnknownMetric { .. },
+    ) = error.downcast_ref()
+    {
         return USAGE;
     }
     match error.downcast_ref() {
@@ -71,6 +79,12 @@ fn code(error: &Error) -> u8 {
         ) => USAGE,
         _ => ERROR,
     }
+}
+
+fn is_canceled(error: &Error) -> bool {
+    use retcon_bench::Error as Bench;
+    matches!(error.downcast_ref(), Some(retcon::Error::Canceled))
+        || matches!(error.downcast_ref(), Some(Bench::Retcon(retcon::Error::Canceled)))
 }
 
 /// Whoever read our output, such as `head`, has seen enough.
@@ -97,6 +111,9 @@ fn hint(error: &Error) -> Option<String> {
         if let Some(advised) = cause.downcast_ref::<Advised>() {
             return Some(advised.hint.clone());
         }
+        if let Some(error) = cause.downcast_ref::<retcon_bench::Error>() {
+            return bench_hint(error).map(str::to_owned);
+        }
         let hint = match cause.downcast_ref::<retcon::Error>() {
             Some(retcon::Error::Model(error)) => model_hint(error),
             Some(error) => toolkit_hint(error),
@@ -106,6 +123,19 @@ fn hint(error: &Error) -> Option<String> {
             },
         };
         hint.map(str::to_owned)
+    })
+}
+
+fn bench_hint(error: &retcon_bench::Error) -> Option<&'static str> {
+    use retcon_bench::Error as E;
+    Some(match error {
+        E::Retcon(retcon::Error::Model(error)) => model_hint(error)?,
+        E::Retcon(error) => toolkit_hint(error)?,
+        E::OtherPlan { .. } => "name another file with --store, or ask for the same again",
+        E::Full { .. } => "make room, and give the same command again: it goes on",
+        E::Damaged { .. } => "restore it from a copy, or start anew with another --store",
+        E::NoCases { .. } => "`retcon data FILE` tells what is in a file, and what is left out",
+        _ => return None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What was meant: arguments checked and typed, paths resolved, before anything is loaded.
 
+mod bench;
+mod settings;
 mod stats;
 mod trace;
 
@@ -11,6 +13,7 @@ use clap_complete::Shell as CompletionShell;
 use retcon::Method;
 use retcon::data::{self, Fact, Format};
 use retcon::edit::scope::Scope;
+use retcon::eval::Metric;
 use retcon::experiment::{Facts, Plan, Scale};
 use retcon::model::generate::Sampling;
 use retcon::train::Course;
@@ -20,6 +23,8 @@ use crate::args::{self, Command};
 use crate::failure::{advised, usage};
 use crate::model_ref::ModelRef;
 
+pub(crate) use bench::{Bench, Report, Verify};
+use settings::{settings, typed};
 pub(crate) use stats::{Statistics, Stats, Text, Tune};
 pub(crate) use trace::{Asked, Out, Trace};
 
@@ -39,6 +44,10 @@ pub(crate) enum Job {
     Merge(Merge),
     Inspect(Inspect),
     Methods(Option<&'static Method>),
+    Bench(Box<Bench>),
+    Report(Report),
+    Metrics(Option<&'static Metric>),
+    Verify(Box<Verify>),
     Completions(CompletionShell),
 }
 
@@ -74,6 +83,8 @@ pub(crate) struct Edit {
     /// Whether what is not given may be chosen by trial.
     pub(crate) may_tune: bool,
     pub(crate) statistics: Statistics,
+    /// The mean divergence on unrelated text, in nats, that the change may reach.
+    pub(crate) max_drift: Option<f64>,
     pub(crate) seed: u64,
     pub(crate) deltas: Vec<PathBuf>,
     pub(crate) out: PathBuf,
@@ -152,6 +163,10 @@ impl Job {
             Command::Trace(args) => Self::Trace(Box::new(trace::trace(*args)?)),
             Command::Train(args) => Self::Train(train(*args)?),
             Command::Experiment(args) => Self::Experiment(Box::new(experiment(args)?)),
+            Command::Bench(args) => Self::Bench(Box::new(bench::bench(*args)?)),
+            Command::Report(args) => Self::Report(bench::report(args)?),
+            Command::Metrics(args) => Self::Metrics(bench::metric(&args)?),
+            Command::Verify(args) => Self::Verify(Box::new(bench::verify(args)?)),
             Command::Apply(args) => Self::Apply(apply(args)?),
             Command::Undo(args) => Self::Undo(undo(args)?),
             Command::Stack(args) => {
@@ -219,6 +234,7 @@ fn edit(args: args::Edit) -> Result<Edit> {
             Some(file) => Statistics::File(file),
             None => Statistics::Text(stats::text(args.text)?),
         },
+        max_drift: args.max_drift,
         seed: args.seed,
         deltas: args.delta,
         out: args.out,
@@ -358,76 +374,9 @@ fn read(file: &Path) -> Result<Vec<Fact>> {
     Ok(data::parse(bytes, Path::new("<stdin>"), format)?)
 }
 
-/// The settings that were typed, each of the type that its default has.
-fn settings(
-    method: &Method,
-    set: &[String],
-    aliases: &args::Aliases,
-) -> Result<Map<String, Value>> {
-    let defaults = (method.defaults)();
-    let mut settings = Map::new();
-    let mut put = |flag: &str, key: &str, text: &str| {
-        let value = typed(text, &defaults[key]);
-        match settings.insert(key.to_owned(), value) {
-            None => Ok(()),
-            Some(_) => Err(usage(format!("{flag}: the setting `{key}` is given twice"))),
-        }
-    };
-    for pair in set {
-        let (key, text) = pair
-            .split_once('=')
-            .ok_or_else(|| usage(format!("--set: expected KEY=VALUE, found: {pair}")))?;
-        put("--set", key.trim(), text)?;
-    }
-    for (flag, key, value) in [
-        ("--blocks", "blocks", &aliases.blocks),
-        ("--components", "components", &aliases.components),
-        ("--constraint", "constraint", &aliases.constraint),
-        ("--radius", "radius", &aliases.radius),
-        ("--steps", "steps", &aliases.steps),
-        ("--lr", "learning_rate", &aliases.lr),
-    ] {
-        if let Some(text) = value {
-            put(flag, key, text)?;
-        }
-    }
-    Ok(settings)
-}
-
-/// `text` as JSON where it is some, unless the setting is a text; a list may lack its brackets.
-fn typed(text: &str, default: &Value) -> Value {
-    let text = text.trim();
-    let plain = || Value::from(text);
-    match (default, serde_json::from_str(text)) {
-        (Value::String(_), Ok(Value::String(text))) => text.into(),
-        (Value::String(_), _) => plain(),
-        (Value::Array(_), Ok(list @ Value::Array(_))) => list,
-        (Value::Array(_), _) => text.split(',').map(str::trim).collect(),
-        (_, Ok(value)) => value,
-        (_, Err(_)) => plain(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn settings_have_the_types_of_their_defaults() {
-        for (text, default, expected) in [
-            ("3", json!("auto"), json!("3")),
-            ("\"3\"", json!("auto"), json!("3")),
-            ("3", json!(1), json!(3)),
-            ("mlp, norms", json!(["mlp"]), json!(["mlp", "norms"])),
-            ("[\"mlp\"]", json!([]), json!(["mlp"])),
-            ("1e-3", json!(null), json!(1e-3)),
-            ("x", json!(1), json!("x")),
-        ] {
-            assert_eq!(typed(text, &default), expected, "{text}");
-        }
-    }
 
     #[test]
     fn facts_that_contradict_are_refused_and_repetitions_dropped() {

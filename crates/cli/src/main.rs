@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     let code = match run(args) {
         Ok(Outcome::Done) => 0,
         Ok(Outcome::EditFailed) => failure::EDIT_FAILED,
+        Ok(Outcome::OverLimit) => failure::OVER_LIMIT,
         Err(error) => failure::report(&error, json),
     };
     ExitCode::from(code)
@@ -58,6 +59,10 @@ fn run(args: Args) -> Result<Outcome> {
         Job::Merge(job) => commands::merge::run(&shell, &job),
         Job::Inspect(job) => commands::inspect::run(&shell, &job),
         Job::Methods(method) => commands::methods::run(&shell, method),
+        Job::Bench(job) => commands::bench::run(&shell, &job),
+        Job::Report(job) => commands::report::run(&shell, &job),
+        Job::Metrics(metric) => commands::metrics::run(&shell, metric),
+        Job::Verify(job) => commands::verify::run(&shell, &job),
         Job::Completions(kind) => commands::completions::run(kind),
     }
 }

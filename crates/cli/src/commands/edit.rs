@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use retcon::bound::{Trial, within};
 use retcon::data::Fact;
 use retcon::eval::questions::{Counts, Kind};
 use retcon::eval::report::already_said;
 use retcon::model::delta::file;
 use retcon::stats::Source;
 use retcon::{Ctx, Delta, Editor, Model, Report, compare};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Outcome, tune};
 use crate::job::Edit;
-use crate::render::{bad, bold, bytes, good, pairs, plural, progress, report};
+use crate::render::{bad, bold, bytes, good, pairs, percent, plural, progress, report};
 use crate::shell::Shell;
 
 /// A delta, and what it does.
@@ -42,9 +43,15 @@ pub(crate) fn run(shell: &Shell, job: &Edit) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let statistics = job.statistics.source()?;
-    let settings = tune::settle(shell, &model, job, statistics.as_ref())?;
-    let editor = (job.method.editor)(settings)?;
-    let made = make(shell, &model, &facts, editor.as_ref(), statistics.as_ref(), job.seed)?;
+    let settings = match job.may_tune {
+        true => tune::settle(shell, &model, job.method, &job.given, statistics.as_ref())?,
+        false => job.given.clone(),
+    };
+    let made = with_ctx(shell, statistics.as_ref(), job.seed, |ctx| match job.max_drift {
+        Some(bound) => bounded(shell, ctx, &model, job, &settings, &facts, bound),
+        None => Ok((job.method.editor)(settings)?.edit(ctx, &model, &facts)?),
+    });
+    let made = measured(shell, &model, &facts, made, job.seed)?;
     shell.check()?;
     let keep = made.report.success || job.keep_failed;
     if keep {
@@ -71,15 +78,55 @@ pub(crate) fn make(
     statistics: &dyn Source,
     seed: u64,
 ) -> Result<Made> {
+    let made = with_ctx(shell, statistics, seed, |ctx| Ok(editor.edit(ctx, model, facts)?));
+    measured(shell, model, facts, made, seed)
+}
+
+/// What `work` makes, with a bar that tells how far it is, and the seconds that it takes.
+fn with_ctx(
+    shell: &Shell,
+    statistics: &dyn Source,
+    seed: u64,
+    work: impl FnOnce(&Ctx<'_>) -> Result<Delta>,
+) -> Result<(Delta, f64)> {
     let start = Instant::now();
     let bar = progress::steps(shell);
     let ctx =
         Ctx { seed, progress: &|p| progress::step(&bar, p), cancel: shell.cancel, statistics };
-    let delta = editor.edit(&ctx, model, facts);
+    let delta = work(&ctx);
     bar.finish_and_clear();
-    let mut delta = delta?;
     let seconds = start.elapsed().as_secs_f64();
     tracing::info!("edited in {seconds:.1} s");
+    Ok((delta?, seconds))
+}
+
+/// The largest change within a bound on the drift, and what was tried for it.
+fn bounded(
+    shell: &Shell,
+    ctx: &Ctx<'_>,
+    model: &Model,
+    job: &Edit,
+    settings: &Map<String, Value>,
+    facts: &[Fact],
+    bound: f64,
+) -> Result<Delta> {
+    let bounded = within(ctx, model, job.method, settings, facts, bound)?;
+    for Trial { share, drift } in &bounded.trials {
+        let share = percent(*share);
+        shell.note(format!("{share} of the change: drift {:.2e} nats", drift.mean_kl))?;
+    }
+    Ok(bounded.delta)
+}
+
+/// A delta with what it does.
+fn measured(
+    shell: &Shell,
+    model: &Model,
+    facts: &[Fact],
+    made: Result<(Delta, f64)>,
+    seed: u64,
+) -> Result<Made> {
+    let (mut delta, seconds) = made?;
     if delta.updates.is_empty() {
         bail!("the method changed nothing");
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod ask;
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod edit;
@@ -9,12 +10,15 @@ pub(crate) mod experiment;
 pub(crate) mod inspect;
 pub(crate) mod merge;
 pub(crate) mod methods;
+pub(crate) mod metrics;
+pub(crate) mod report;
 pub(crate) mod stack;
 pub(crate) mod stats;
 pub(crate) mod trace;
 pub(crate) mod train;
 pub(crate) mod tune;
 pub(crate) mod undo;
+pub(crate) mod verify;
 
 use retcon::Delta;
 use retcon::data::{Fact, Prompt};
@@ -27,6 +31,8 @@ pub(crate) enum Outcome {
     Done,
     /// Some edited prompt does not get its new answer.
     EditFailed,
+    /// A limit that was asked for is exceeded.
+    OverLimit,
 }
 
 /// The edits of a delta, for people: `The capital of {France} is => Berlin`.

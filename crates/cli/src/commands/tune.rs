@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Outcome;
 use crate::cache;
-use crate::job::{Edit, Tune};
+use crate::job::Tune;
 use crate::render::{pairs, percent, progress, table};
 use crate::shell::Shell;
 
@@ -36,39 +36,40 @@ pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The settings of an edit: those that were given, and where no blocks are, those that a sweep chose.
+/// The settings of a method: those that were given, and where no blocks are, those that a sweep chose.
 pub(crate) fn settle(
     shell: &Shell,
     model: &Model,
-    job: &Edit,
+    method: &'static Method,
+    given: &Map<String, Value>,
     statistics: &dyn Source,
 ) -> Result<Map<String, Value>> {
-    let wants = job.may_tune && is_swept(job.method) && !job.given.contains_key("blocks");
-    if !wants {
-        return Ok(job.given.clone());
+    if !is_swept(method) || given.contains_key("blocks") {
+        return Ok(given.clone());
     }
-    let path = path(model, job.method)?;
+    let path = path(model, method)?;
     let tuned = match tune::read(&path, model)? {
         Some(kept) => kept,
         None => {
-            let n = n_edits(model, job.method);
+            let n = n_edits(model, method);
             shell.note(format!(
-                "choosing blocks and numbers for this model by {n} trial edits, once \
-                 (--no-tune takes them by depth)"
+                "choosing blocks and numbers of {} for this model by {n} trial edits, once \
+                 (--no-tune takes them by depth)",
+                method.name
             ))?;
-            match sweep(shell, model, job.method, statistics, 0) {
+            match sweep(shell, model, method, statistics, 0) {
                 Ok(tuned) => tuned,
                 Err(error) if knows_too_little(&error) => {
                     shell.note(format!("{error}: blocks are taken by depth"))?;
-                    return Ok(job.given.clone());
+                    return Ok(given.clone());
                 }
                 Err(error) => return Err(error),
             }
         }
     };
-    shell.note(format!("tuned for this model: {}", plain(&tuned.settings)))?;
+    shell.note(format!("{} is tuned for this model: {}", method.name, plain(&tuned.settings)))?;
     let mut settings = tuned.settings;
-    settings.extend(job.given.clone());
+    settings.extend(given.clone());
     Ok(settings)
 }
 

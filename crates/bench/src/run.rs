@@ -1,0 +1,79 @@
+//! Working on a store until nothing is left to do.
+
+use std::thread;
+use std::time::Duration;
+
+use retcon::edit::Progress;
+use retcon::{Ctx, Model};
+
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::queue::{Next, Worker, folder};
+use crate::store::Store;
+use crate::work::{Bench, Chain};
+
+/// Does all jobs of the store that nobody else does, and waits for those that others are at. Whatever
+/// ends it, what was measured stays, and the next call goes on from there.
+///
+/// # Errors
+/// [`crate::Error::Full`], [`crate::Error::Store`], [`retcon::Error::Canceled`], and what would end every
+/// job: that statistics are missing, for one. What ends one edit alone is noted with its cases.
+pub fn run(ctx: &Ctx<'_>, store: &mut Store, plan: &Plan, model: &Model) -> Result<()> {
+    let bench = Bench::new(store, plan, model)?;
+    let worker = Worker::new(store)?;
+    loop {
+        let taken = match worker.take(store)? {
+            Next::Job(taken) => taken,
+            Next::Wait => {
+                ctx.report(&progress(store)?)?;
+                thread::sleep(Duration::from_millis(200));
+                continue;
+            }
+            Next::Nothing => break,
+        };
+        let before = taken.after.map(|id| worker.left_by(id));
+        let after = worker.left_by(taken.id);
+        let chain = Chain { before: before.as_deref(), after: &after };
+        // What an edit reports about itself is of no interest among hundreds.
+        let quiet = Ctx { progress: &|_| (), ..*ctx };
+        let measured = match bench.work(&quiet, store, &taken.job, chain) {
+            Ok(measured) => measured,
+            Err(error) => {
+                worker.release(store, &taken)?;
+                return Err(error);
+            }
+        };
+        let is_mine = worker.finish(store, &taken, &measured)?;
+        if let Some(before) = before.filter(|_| is_mine) {
+            // It has served its end; where it can't be removed, it does no harm.
+            let _ = std::fs::remove_file(before);
+        }
+        ctx.report(&progress(store)?)?;
+    }
+    drop(worker);
+    // Fails, as it should, where another worker still has its lock there.
+    let left = folder(store.path());
+    let _ = remove_left(&left);
+    Ok(())
+}
+
+/// Removes what sequences left in the folder beside a finished store, and the folder where it is empty.
+fn remove_left(folder: &std::path::Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    std::fs::remove_dir(folder)
+}
+
+/// How many cases are done, of all.
+fn progress(store: &Store) -> Result<Progress> {
+    let select = "SELECT coalesce(sum(CASE state WHEN 2 THEN last - first ELSE 0 END), 0), \
+                  coalesce(sum(last - first), 0) FROM jobs";
+    let (done, total) = store.at(|db| {
+        db.query_row(select, [], |row| Ok((row.get::<_, usize>(0)?, row.get::<_, usize>(1)?)))
+    })?;
+    Ok(Progress { stage: "editing and measuring", done, total, loss: None, said: None })
+}

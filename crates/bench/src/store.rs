@@ -1,0 +1,389 @@
+//! A store: one SQLite file with a plan, its cases and jobs, and everything that was measured.
+//!
+//! What a job measured is written in one transaction that marks it done, so a job is done wholly or not
+//! at all, whenever the program or the machine stops. Several processes may work on one store:
+//! [`crate::queue`] hands out the jobs.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use retcon::data::datasets::{of_line, to_line};
+use retcon::data::{Case, Origin};
+use retcon::eval::held::Moved;
+use retcon::eval::reading::Reading;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+use crate::plan::{Job, Plan};
+
+/// What marks a file as a store ("retc"), in the header that SQLite keeps for applications.
+const APPLICATION: i64 = 0x7265_7463;
+
+/// The version of the tables.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE plan (json TEXT NOT NULL);
+CREATE TABLE cases (idx INTEGER PRIMARY KEY, line TEXT NOT NULL);
+CREATE TABLE kept (idx INTEGER PRIMARY KEY, line TEXT NOT NULL);
+CREATE TABLE workers (id INTEGER PRIMARY KEY AUTOINCREMENT);
+CREATE TABLE jobs (
+  id INTEGER PRIMARY KEY,
+  method INTEGER NOT NULL, setting INTEGER NOT NULL, seed INTEGER NOT NULL, part INTEGER NOT NULL,
+  first INTEGER NOT NULL, last INTEGER NOT NULL,
+  -- The job that it goes on from.
+  after INTEGER REFERENCES jobs (id),
+  -- 0: open, 1: taken by a worker, 2: done.
+  state INTEGER NOT NULL DEFAULT 0, worker INTEGER, edit_seconds REAL, seconds REAL,
+  UNIQUE (method, setting, seed, part));
+CREATE INDEX jobs_by_state ON jobs (state, id);
+CREATE TABLE before (case_idx INTEGER PRIMARY KEY, readings TEXT NOT NULL);
+CREATE TABLE answers (
+  job INTEGER NOT NULL REFERENCES jobs (id), case_idx INTEGER NOT NULL,
+  -- 1: right after its own edit, before those that follow it in a sequence.
+  online INTEGER NOT NULL, readings TEXT NOT NULL, error TEXT,
+  PRIMARY KEY (job, case_idx, online)) WITHOUT ROWID;
+CREATE TABLE moved (
+  job INTEGER PRIMARY KEY REFERENCES jobs (id), texts TEXT NOT NULL);
+";
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    pub(crate) db: Connection,
+}
+
+/// What a job measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// What was said to each case.
+    pub answers: Vec<Answers>,
+    /// How the held-out texts have moved.
+    pub moved: Vec<Moved>,
+    /// Seconds that editing took.
+    pub edit_seconds: f64,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+/// What was said to a case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers {
+    /// The case.
+    pub case: usize,
+    /// Whether right after its own edit, before others of its sequence.
+    pub online: bool,
+    /// One a question.
+    pub readings: Vec<Reading>,
+    /// Why its edit failed, where it did.
+    pub error: Option<String>,
+}
+
+/// A job as the store has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its number.
+    pub id: i64,
+    /// What it is.
+    pub job: Job,
+    /// What it measured, where it is done.
+    pub measured: Option<Measured>,
+}
+
+impl Store {
+    /// The store at `path` for `plan` over `cases`, with facts that must be `kept`: opened where it is
+    /// there, and otherwise made.
+    ///
+    /// # Errors
+    /// [`Error::OtherPlan`] where another benchmark is there, [`Error::NotAStore`], [`Error::Store`].
+    pub fn create(path: &Path, plan: &Plan, cases: &[Case], kept: &[Case]) -> Result<Self> {
+        let mut store = Self::connect(path)?;
+        store.initialize(plan, cases, kept)?;
+        store.check(plan, cases)?;
+        Ok(store)
+    }
+
+    /// The store at `path`, which is there.
+    ///
+    /// # Errors
+    /// [`Error::NotAStore`] where there is no file or another one, [`Error::Store`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let not = |what: &str| Error::NotAStore { path: path.to_owned(), what: what.to_owned() };
+        if !path.is_file() {
+            return Err(not("there is no such file"));
+        }
+        let store = Self::connect(path)?;
+        store.is_store()?.then_some(store).ok_or_else(|| not("it is an empty database"))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn connect(path: &Path) -> Result<Self> {
+        let db = Connection::open(path).map_err(|error| fail(path, &error))?;
+        let store = Self { path: path.to_owned(), db };
+        store.at(|db| {
+            db.busy_timeout(Duration::from_secs(60))?;
+            db.pragma_update(None, "journal_mode", "WAL")?;
+            // What is done is on the disk before anything else is begun.
+            db.pragma_update(None, "synchronous", "FULL")
+        })?;
+        Ok(store)
+    }
+
+    /// Whether its tables are there.
+    ///
+    /// # Errors
+    /// [`Error::NotAStore`] where those of another program are.
+    fn is_store(&self) -> Result<bool> {
+        let number =
+            |name| self.at(|db| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)));
+        let (application, version) = (number("application_id")?, number("user_version")?);
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        let n_tables: i64 = self.at(|db| db.query_row(tables, [], |row| row.get(0)))?;
+        let what = match (application, version) {
+            (0, 0) if n_tables == 0 => return Ok(false),
+            (APPLICATION, VERSION) => return Ok(true),
+            (APPLICATION, found) => {
+                format!("it has version {found}, this program reads version {VERSION}")
+            }
+            _ => "it is the database of another program".to_owned(),
+        };
+        Err(Error::NotAStore { path: self.path.clone(), what })
+    }
+
+    /// Fills it, unless that has been done.
+    fn initialize(&mut self, plan: &Plan, cases: &[Case], kept: &[Case]) -> Result<()> {
+        if self.is_store()? {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        let fill = |db: &mut Connection| -> rusqlite::Result<()> {
+            let to = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            // Another process may have been first.
+            if to.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == VERSION {
+                return Ok(());
+            }
+            to.execute_batch(TABLES)?;
+            to.execute("INSERT INTO plan VALUES (?1)", [json(plan)])?;
+            for (table, cases) in [("cases", cases), ("kept", kept)] {
+                let mut insert = to.prepare(&format!("INSERT INTO {table} VALUES (?1, ?2)"))?;
+                for (idx, case) in cases.iter().enumerate() {
+                    insert.execute(params![idx, to_line(case)])?;
+                }
+            }
+            add_jobs(&to, plan, cases.len())?;
+            to.pragma_update(None, "application_id", APPLICATION)?;
+            to.pragma_update(None, "user_version", VERSION)?;
+            to.commit()
+        };
+        fill(&mut self.db).map_err(|error| fail(&path, &error))
+    }
+
+    /// Makes sure that it is that of `plan` and `cases`.
+    fn check(&self, plan: &Plan, cases: &[Case]) -> Result<()> {
+        let found = self.plan()?;
+        let other = |what: String| Error::OtherPlan { path: self.path.clone(), what };
+        if found != *plan {
+            let [found, expected] = [&found, plan]
+                .map(|plan| serde_json::to_value(plan).expect("a plan has string keys"));
+            let keys = found.as_object().into_iter().flatten();
+            let mut differing = keys.filter(|(key, value)| expected.get(key) != Some(value));
+            let what = differing.next().map(|(key, value)| {
+                format!("`{key}` is {value} there, and {} here", expected[key])
+            });
+            return Err(other(what.unwrap_or_default()));
+        }
+        if self.cases()? != stripped(cases) {
+            return Err(other("its cases are others".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// What is to be done.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Store`].
+    pub fn plan(&self) -> Result<Plan> {
+        let select = "SELECT json FROM plan";
+        let text: String = self.at(|db| db.query_row(select, [], |row| row.get(0)))?;
+        self.parse("the plan", &text)
+    }
+
+    /// The cases, without their origins.
+    ///
+    /// # Errors
+    /// As [`Store::plan`].
+    pub fn cases(&self) -> Result<Vec<Case>> {
+        self.lines("cases")
+    }
+
+    /// Cases that are not edited, whose old objects must stay.
+    ///
+    /// # Errors
+    /// As [`Store::plan`].
+    pub fn kept(&self) -> Result<Vec<Case>> {
+        self.lines("kept")
+    }
+
+    fn lines(&self, table: &str) -> Result<Vec<Case>> {
+        let select = format!("SELECT line FROM {table} ORDER BY idx");
+        let lines = self.at(|db| {
+            let mut select = db.prepare(&select)?;
+            select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+        })?;
+        let case = |(idx, line): (usize, &String)| {
+            let bad = |error: retcon::data::Error| self.damaged(&format!("case {idx}"), &error);
+            let origin = Origin { file: self.path.clone(), line: idx + 1 };
+            of_line(line, &origin).map_err(bad)
+        };
+        lines.iter().enumerate().map(case).collect()
+    }
+
+    /// What was said to a case before any edit.
+    ///
+    /// # Errors
+    /// As [`Store::plan`].
+    pub fn before(&self, case: usize) -> Result<Option<Vec<Reading>>> {
+        let select = "SELECT readings FROM before WHERE case_idx = ?1";
+        let text = self.at(|db| db.query_row(select, [case], |row| row.get(0)).optional())?;
+        text.map(|text: String| self.parse("what was said before", &text)).transpose()
+    }
+
+    /// Notes what was said to a case before any edit; whoever was first has said the same.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Full`].
+    pub fn note_before(&self, case: usize, readings: &[Reading]) -> Result<()> {
+        let insert = "INSERT OR IGNORE INTO before VALUES (?1, ?2)";
+        self.at(|db| db.execute(insert, params![case, json(&readings)])).map(|_| ())
+    }
+
+    /// All jobs in order, each with what it measured.
+    ///
+    /// # Errors
+    /// As [`Store::plan`].
+    pub fn rows(&self) -> Result<Vec<Row>> {
+        let select = "SELECT id, method, setting, seed, part, first, last, state, edit_seconds, \
+                      seconds FROM jobs ORDER BY id";
+        let found = self.at(|db| {
+            let mut select = db.prepare(select)?;
+            let row = |row: &rusqlite::Row<'_>| {
+                let job = job(row)?;
+                let seconds: [Option<f64>; 2] = [row.get(8)?, row.get(9)?];
+                Ok((
+                    row.get(0)?,
+                    job,
+                    row.get::<_, i64>(7)? == 2,
+                    seconds.map(Option::unwrap_or_default),
+                ))
+            };
+            select
+                .query_map([], row)?
+                .collect::<rusqlite::Result<Vec<(i64, Job, bool, [f64; 2])>>>()
+        })?;
+        let row = |(id, job, is_done, [edit_seconds, seconds]): (i64, Job, bool, [f64; 2])| {
+            let measured = match is_done {
+                true => Some(Measured { edit_seconds, seconds, ..self.measured(id)? }),
+                false => None,
+            };
+            Ok(Row { id, job, measured })
+        };
+        found.into_iter().map(row).collect()
+    }
+
+    fn measured(&self, job: i64) -> Result<Measured> {
+        let select = "SELECT case_idx, online, readings, error FROM answers WHERE job = ?1 \
+                      ORDER BY online DESC, case_idx";
+        let found = self.at(|db| {
+            let mut select = db.prepare(select)?;
+            let row =
+                |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+            type Found = (usize, bool, String, Option<String>);
+            select.query_map([job], row)?.collect::<rusqlite::Result<Vec<Found>>>()
+        })?;
+        let answers = |(case, online, readings, error): (usize, bool, String, Option<String>)| {
+            let readings = self.parse("what was said", &readings)?;
+            Ok(Answers { case, online, readings, error })
+        };
+        let answers = found.into_iter().map(answers).collect::<Result<Vec<_>>>()?;
+        let select = "SELECT texts FROM moved WHERE job = ?1";
+        let moved = self.at(|db| db.query_row(select, [job], |row| row.get(0)).optional())?;
+        let moved = moved.map(|text: String| self.parse("how texts moved", &text)).transpose()?;
+        Ok(Measured { answers, moved: moved.unwrap_or_default(), ..Measured::default() })
+    }
+
+    /// Does something with the database.
+    pub(crate) fn at<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        work(&self.db).map_err(|error| fail(&self.path, &error))
+    }
+
+    fn parse<T: DeserializeOwned>(&self, what: &str, text: &str) -> Result<T> {
+        serde_json::from_str(text).map_err(|error| self.damaged(what, &error))
+    }
+
+    fn damaged(&self, what: &str, error: &dyn std::error::Error) -> Error {
+        Error::Damaged { path: self.path.clone(), what: format!("{what} can't be read: {error}") }
+    }
+}
+
+/// The job of a row that begins with its number.
+pub(crate) fn job(row: &rusqlite::Row<'_>) -> rusqlite::Result<Job> {
+    Ok(Job {
+        method: row.get(1)?,
+        setting: row.get(2)?,
+        seed: row.get::<_, i64>(3)?.cast_unsigned(),
+        part: row.get(4)?,
+        cases: row.get(5)?..row.get(6)?,
+    })
+}
+
+fn add_jobs(to: &Connection, plan: &Plan, n_cases: usize) -> rusqlite::Result<()> {
+    let mut insert = to.prepare(
+        "INSERT INTO jobs (method, setting, seed, part, first, last, after) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let mut before = None;
+    for job in plan.jobs(n_cases) {
+        let goes_on = plan.settings[job.setting].is_sequential() && job.part > 0;
+        let after = before.filter(|_| goes_on);
+        let seed = job.seed.cast_signed();
+        let (first, last) = (job.cases.start, job.cases.end);
+        insert.execute(params![job.method, job.setting, seed, job.part, first, last, after])?;
+        before = Some(to.last_insert_rowid());
+    }
+    Ok(())
+}
+
+pub(crate) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("what is stored has string keys")
+}
+
+/// Cases as a store has them.
+fn stripped(cases: &[Case]) -> Vec<Case> {
+    let mut cases = cases.to_vec();
+    for case in &mut cases {
+        case.origin = None;
+        case.edits.iter_mut().for_each(|edit| edit.origin = None);
+    }
+    cases
+}
+
+/// What an error of the database means for people.
+pub(crate) fn fail(path: &Path, error: &rusqlite::Error) -> Error {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::Full { path },
+        Some(ErrorCode::NotADatabase) => {
+            Error::NotAStore { path, what: "it is something else".to_owned() }
+        }
+        Some(ErrorCode::DatabaseCorrupt) => Error::Damaged { path, what: error.to_string() },
+        _ => Error::Store { path, what: error.to_string() },
+    }
+}

@@ -1,0 +1,323 @@
+//! What a store has come to: every metric of every method and setting, with intervals and comparisons.
+
+mod columns;
+mod numbers;
+
+use std::collections::BTreeMap;
+
+use retcon::bench::results::{
+    About, CaseInfo, CaseResult, MetricInfo, Point, QuestionInfo, Results, Row, Versus,
+};
+use retcon::data::Case;
+use retcon::eval::bootstrap::{Difference, Score};
+use retcon::eval::reading::Reading;
+use serde_json::Map;
+
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::store::{self, Store};
+use columns::{Column, columns};
+use numbers::{Numbers, of_case, of_state};
+
+/// The seed of all intervals: a report is the same whenever it is made.
+const SEED: u64 = 0;
+
+/// The name of the model without an edit in reports.
+pub const UNEDITED: &str = "unedited";
+
+/// What the store has come to so far.
+///
+/// # Errors
+/// [`crate::Error::Damaged`], [`crate::Error::Store`].
+pub fn summarize(store: &Store) -> Result<Results> {
+    let (plan, cases) = (store.plan()?, store.cases()?);
+    let before = (0..cases.len()).map(|case| store.before(case)).collect::<Result<Vec<_>>>()?;
+    let material = Material { columns: columns(), plan: &plan, cases: &cases, before: &before };
+    let jobs = store.rows()?;
+    let n_done = jobs.iter().filter(|row| row.measured.is_some()).count();
+    let mut sheets = Vec::new();
+    for setting in 0..plan.settings.len() {
+        sheets.push(material.unedited(setting, &jobs));
+        for method in 0..plan.methods.len() {
+            sheets.push(material.sheet(setting, method, &jobs));
+        }
+    }
+    let mut rows: Vec<Row> = sheets.iter().map(|sheet| material.row(sheet)).collect();
+    material.compare(&sheets, &mut rows);
+    let results = sheets.iter().enumerate().flat_map(|(row, sheet)| material.results(row, sheet));
+    let results = results.collect();
+    let has = |column: &&Column| rows.iter().any(|row| row.scores.contains_key(column.name));
+    let n_failed = rows.iter().map(|row| row.n_failed).sum();
+    Ok(Results {
+        about: About {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            model: plan.model.clone(),
+            fingerprint: plan.fingerprint.clone(),
+            data: plan.data.clone(),
+            dataset: plan.dataset.clone(),
+            seeds: plan.seeds.clone(),
+            jobs: [jobs.len(), n_done, n_failed],
+        },
+        metrics: material.columns.iter().filter(has).map(Column::info).collect::<Vec<MetricInfo>>(),
+        rows,
+        cases: cases.iter().map(case_info).collect(),
+        results,
+    })
+}
+
+/// What all rows are made of.
+struct Material<'a> {
+    columns: Vec<Column>,
+    plan: &'a Plan,
+    cases: &'a [Case],
+    before: &'a [Option<Vec<Reading>>],
+}
+
+/// All that was measured of a method under a setting.
+struct Sheet<'a> {
+    setting: usize,
+    method: Option<usize>,
+    /// Each case after all edits, or after its own where each is undone.
+    last: Vec<Measured<'a>>,
+    /// The same after each check of a sequence; with how many edits.
+    checks: BTreeMap<usize, Vec<Measured<'a>>>,
+    /// Of the whole model: under each metric one number a text, or a case where each is undone.
+    state: Numbers,
+    n_planned: usize,
+}
+
+/// A case under a method.
+struct Measured<'a> {
+    case: usize,
+    seed: u64,
+    n_edits: usize,
+    answers: Option<&'a store::Answers>,
+    numbers: BTreeMap<&'static str, f64>,
+}
+
+impl<'a> Material<'a> {
+    /// The model as it was, on the cases of a setting that have been asked.
+    fn unedited(&self, setting: usize, jobs: &[store::Row]) -> Sheet<'a> {
+        let n = self.plan.settings[setting].n_cases(self.cases.len());
+        let asked = (0..n).filter_map(|case| Some((case, self.before[case].as_ref()?)));
+        let measured = asked.map(|(case, before)| Measured {
+            case,
+            seed: 0,
+            n_edits: 0,
+            answers: None,
+            numbers: of_case(&self.cases[case], before, before),
+        });
+        let state = jobs.iter().find_map(|row| row.measured.as_ref()).map(|measured| {
+            let unmoved = measured.moved.iter().map(numbers::unmoved).collect::<Vec<_>>();
+            of_state(&unmoved, false)
+        });
+        let (last, state) = (measured.collect(), state.unwrap_or_default());
+        Sheet { setting, method: None, last, checks: BTreeMap::new(), state, n_planned: n }
+    }
+
+    fn sheet<'b>(&self, setting: usize, method: usize, jobs: &'b [store::Row]) -> Sheet<'b> {
+        let kind = self.plan.settings[setting];
+        let n_planned = kind.n_cases(self.cases.len()) * self.plan.seeds.len();
+        let mut sheet = Sheet {
+            setting,
+            method: Some(method),
+            last: Vec::new(),
+            checks: BTreeMap::new(),
+            state: Numbers::new(),
+            n_planned,
+        };
+        for &seed in &self.plan.seeds {
+            let mine = jobs.iter().filter(|row| {
+                let job = &row.job;
+                (job.setting, job.method, job.seed) == (setting, method, seed)
+            });
+            let done: Vec<_> = mine.filter_map(|row| Some((row, row.measured.as_ref()?))).collect();
+            for (place, &(row, measured)) in done.iter().enumerate() {
+                let is_last = !kind.is_sequential() || place + 1 == done.len();
+                self.add(&mut sheet, row, measured, is_last);
+            }
+        }
+        sheet
+    }
+
+    /// Adds what a job measured.
+    fn add<'b>(
+        &self,
+        sheet: &mut Sheet<'b>,
+        row: &'b store::Row,
+        measured: &'b store::Measured,
+        is_last: bool,
+    ) {
+        let kind = self.plan.settings[sheet.setting];
+        let n = row.job.cases.len() as f64;
+        let mut seconds = BTreeMap::from([("time.edit", measured.edit_seconds / n)]);
+        seconds.insert("time.all", measured.seconds / n);
+        for answers in &measured.answers {
+            let Some(before) = &self.before[answers.case] else { continue };
+            let mut numbers = of_case(&self.cases[answers.case], before, &answers.readings);
+            if answers.online {
+                numbers = numbers::online(&numbers);
+            }
+            let (case, seed) = (answers.case, row.job.seed);
+            if row.job.cases.contains(&case) && (answers.online || !kind.is_sequential()) {
+                numbers.extend(seconds.clone());
+            }
+            let n_edits =
+                if kind.is_sequential() { row.job.cases.end } else { row.job.cases.len() };
+            let measured = || Measured { case, seed, n_edits, answers: Some(answers), numbers };
+            match (kind.is_sequential(), answers.online) {
+                (false, _) | (true, true) => sheet.last.push(measured()),
+                (true, false) => {
+                    sheet.checks.entry(n_edits).or_default().push(measured());
+                }
+            }
+        }
+        if is_last {
+            for (name, numbers) in
+                of_state(&measured.moved, row.job.cases.len() == 1 && !kind.is_sequential())
+            {
+                sheet.state.entry(name).or_default().extend(numbers);
+            }
+        }
+    }
+
+    fn row(&self, sheet: &Sheet<'_>) -> Row {
+        let setting = self.plan.settings[sheet.setting];
+        let final_of = sheet.finals();
+        let failed = sheet.last.iter().filter(|m| m.answers.is_some_and(|a| a.error.is_some()));
+        let chosen = sheet.method.map(|method| &self.plan.methods[method]);
+        let mut scores = self.scores(&final_of);
+        scores.extend(self.state_scores(&sheet.state));
+        let curve = sheet.checks.iter().map(|(&n_edits, measured)| {
+            let measured: Vec<&Measured<'_>> = measured.iter().collect();
+            Point { n_edits, scores: self.scores(&measured) }
+        });
+        Row {
+            method: chosen.map_or(UNEDITED.to_owned(), |chosen| chosen.label.clone()),
+            settings: chosen.map_or_else(Map::new, |chosen| chosen.settings.clone()),
+            setting: setting.to_string(),
+            n_done: sheet.last.len(),
+            n_planned: sheet.n_planned,
+            n_failed: failed.count(),
+            by_group: self.by_group(&final_of),
+            scores,
+            curve: curve.collect(),
+            versus: Vec::new(),
+        }
+    }
+
+    fn by_group(&self, measured: &[&Measured<'_>]) -> BTreeMap<String, BTreeMap<String, Score>> {
+        let mut groups: BTreeMap<String, Vec<&Measured<'_>>> = BTreeMap::new();
+        for &of_case in measured {
+            if let Some(group) = &self.cases[of_case.case].group {
+                groups.entry(group.clone()).or_default().push(of_case);
+            }
+        }
+        groups.into_iter().map(|(group, measured)| (group, self.scores(&measured))).collect()
+    }
+
+    fn results(&self, row: usize, sheet: &Sheet<'_>) -> Vec<CaseResult> {
+        let result = |measured: &&Measured<'_>| {
+            let (case, before) = (&self.cases[measured.case], self.before[measured.case].as_ref()?);
+            let answers = measured.answers?;
+            let pairs = before.iter().cloned().zip(answers.readings.iter().cloned());
+            let answers_of: Vec<[Reading; 2]> = pairs.map(|(b, a)| [b, a]).collect();
+            let questions = case.questions.iter().zip(&answers_of);
+            Some(CaseResult {
+                row,
+                case: measured.case,
+                seed: measured.seed,
+                n_edits: measured.n_edits,
+                error: answers.error.clone(),
+                numbers: measured.numbers.iter().map(|(&k, &v)| (k.to_owned(), v)).collect(),
+                as_wanted: questions
+                    .map(|(question, answers)| numbers::as_wanted(question, answers))
+                    .collect(),
+                answers: answers_of,
+            })
+        };
+        sheet.finals().iter().filter_map(result).collect()
+    }
+
+    /// Every metric of cases, over all that have it, and those that are made of several.
+    fn scores(&self, measured: &[&Measured<'_>]) -> BTreeMap<String, Score> {
+        let mut scores = BTreeMap::new();
+        for column in &self.columns {
+            let numbers = measured.iter().filter_map(|of_case| of_case.numbers.get(column.name));
+            let numbers: Vec<f64> = numbers.copied().collect();
+            if let Some(score) = Score::by(&numbers, SEED, |mean| column.shown(mean)) {
+                scores.insert(column.name.to_owned(), score);
+            }
+        }
+        let numbers: Vec<&BTreeMap<&str, f64>> =
+            measured.iter().map(|of_case| &of_case.numbers).collect();
+        for (name, score) in numbers::composed(&numbers, SEED) {
+            scores.insert(name.to_owned(), score);
+        }
+        scores
+    }
+
+    fn state_scores(&self, state: &Numbers) -> BTreeMap<String, Score> {
+        let columns = self.columns.iter().filter_map(|column| {
+            let numbers = state.get(column.name)?;
+            Some((column.name.to_owned(), Score::by(numbers, SEED, |mean| column.shown(mean))?))
+        });
+        columns.collect()
+    }
+
+    /// Adds to each row how it differs from those after it of the same setting.
+    fn compare(&self, sheets: &[Sheet<'_>], rows: &mut [Row]) {
+        for (i, sheet) in sheets.iter().enumerate() {
+            for (j, other) in sheets.iter().enumerate().skip(i + 1) {
+                if sheet.method.is_none() || sheet.setting != other.setting {
+                    continue;
+                }
+                for column in self.columns.iter().filter(|column| column.headline) {
+                    let pairs = pairs(&sheet.finals(), &other.finals(), column.name);
+                    if let Some(difference) = Difference::of(&pairs, SEED) {
+                        let metric = column.name.to_owned();
+                        rows[i].versus.push(Versus { row: j, metric, difference });
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Sheet<'a> {
+    /// Each case at the end: of a sequence after its last check, with what was seen online.
+    fn finals(&self) -> Vec<&Measured<'a>> {
+        match self.checks.last_key_value() {
+            Some((_, checked)) => checked.iter().chain(&self.last).collect(),
+            None => self.last.iter().collect(),
+        }
+    }
+}
+
+/// The numbers of two methods on the same cases with the same seeds.
+fn pairs(one: &[&Measured<'_>], other: &[&Measured<'_>], name: &str) -> Vec<(f64, f64)> {
+    let numbers = |measured: &[&Measured<'_>]| -> BTreeMap<(usize, u64), f64> {
+        let number = |m: &&Measured<'_>| Some(((m.case, m.seed), *m.numbers.get(name)?));
+        measured.iter().filter_map(number).collect()
+    };
+    let (one, other) = (numbers(one), numbers(other));
+    one.iter().filter_map(|(key, &a)| Some((a, *other.get(key)?))).collect()
+}
+
+fn case_info(case: &Case) -> CaseInfo {
+    let question = |question: &retcon::data::case::Question| QuestionInfo {
+        axis: question.axis.name().to_owned(),
+        prompt: question.prompt.text().to_owned(),
+        wanted: question.answer().unwrap_or_default().to_owned(),
+        other: question.other.clone().unwrap_or_default(),
+        should_change: question.axis.should_change(),
+    };
+    let edit =
+        |edit: &retcon::data::Fact| format!("{} => {}", edit.prompt.marked(), edit.target_new);
+    CaseInfo {
+        id: case.id.clone(),
+        group: case.group.clone().unwrap_or_default(),
+        edits: case.edits.iter().map(edit).collect(),
+        questions: case.questions.iter().map(question).collect(),
+    }
+}

@@ -1,0 +1,199 @@
+//! Doing a job: edit, ask, and measure what must not have changed.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use retcon::data::{Case, Fact};
+use retcon::eval::held::{Held, Moved};
+use retcon::eval::reading::Reading;
+use retcon::model::delta::file;
+use retcon::{Ctx, Delta, Editor, Error as Failure, Method, Model};
+
+use crate::ask::{When, ask, held};
+use crate::error::Result;
+use crate::plan::{Job, Plan};
+use crate::setting::Setting;
+use crate::store::{Answers, Measured, Store};
+
+/// All that jobs share.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    plan: &'a Plan,
+    model: &'a Model,
+    cases: Vec<Case>,
+    held: Held,
+}
+
+/// Where a job in a sequence finds what the one before left, and leaves something itself.
+pub(crate) struct Chain<'a> {
+    pub(crate) before: Option<&'a Path>,
+    pub(crate) after: &'a Path,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(store: &Store, plan: &'a Plan, model: &'a Model) -> Result<Self> {
+        let cases = store.cases()?;
+        let texts = held(&cases, &store.kept()?, plan.asking);
+        let held = Held::new(model, &texts)?;
+        Ok(Self { plan, model, cases, held })
+    }
+
+    /// Does a job.
+    pub(crate) fn work(
+        &self,
+        ctx: &Ctx<'_>,
+        store: &Store,
+        job: &Job,
+        chain: Chain<'_>,
+    ) -> Result<Measured> {
+        let start = Instant::now();
+        self.ask_before(ctx, store, job)?;
+        let chosen = &self.plan.methods[job.method];
+        let editor = (Method::find(&chosen.method)?.editor)(chosen.settings.clone())?;
+        let ctx = Ctx { seed: job.seed, ..*ctx };
+        let mut doing = Doing { bench: self, ctx: &ctx, editor: editor.as_ref(), seconds: 0.0 };
+        let mut measured = match self.plan.settings[job.setting] {
+            Setting::Sequential { at_once, .. } => doing.go_on(job, at_once, chain)?,
+            _ => doing.batch(job.cases.clone())?,
+        };
+        measured.edit_seconds = doing.seconds;
+        measured.seconds = start.elapsed().as_secs_f64();
+        Ok(measured)
+    }
+
+    /// Asks the cases of a job before any edit, unless that has been done.
+    fn ask_before(&self, ctx: &Ctx<'_>, store: &Store, job: &Job) -> Result<()> {
+        for case in job.cases.clone() {
+            if store.before(case)?.is_none() {
+                check(ctx)?;
+                store.note_before(case, &self.ask(self.model, case, When::Before)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Always a case at a time, so that what is said does not depend on which jobs there are.
+    fn ask(&self, model: &Model, case: usize, when: When) -> Result<Vec<Reading>> {
+        Ok(ask(model, &self.cases[case], self.plan.asking, case as u64, when)?)
+    }
+
+    fn moved(&self, after: &Model) -> Result<Vec<Moved>> {
+        Ok(self.held.moved(self.model, after)?)
+    }
+
+    fn facts(&self, cases: Range<usize>) -> Vec<Fact> {
+        self.cases[cases].iter().flat_map(|case| case.edits.iter().cloned()).collect()
+    }
+}
+
+/// A job that is being done.
+struct Doing<'a> {
+    bench: &'a Bench<'a>,
+    ctx: &'a Ctx<'a>,
+    editor: &'a dyn Editor,
+    /// Seconds that editing took so far.
+    seconds: f64,
+}
+
+impl Doing<'_> {
+    /// Edits all of `cases` at once, and asks each.
+    fn batch(&mut self, cases: Range<usize>) -> Result<Measured> {
+        let (delta, error) = self.edit(self.bench.model, cases.clone())?;
+        let after = match delta {
+            Some(delta) => self.bench.model.with(&Arc::new(delta))?,
+            None => self.bench.model.clone(),
+        };
+        let answers = self.ask(&after, cases, error.as_ref())?;
+        Ok(Measured { answers, moved: self.bench.moved(&after)?, ..Measured::default() })
+    }
+
+    /// Edits the cases of a job, `at_once` together, on top of what the job before left. Each is asked
+    /// right after its edit, and all so far after the last.
+    fn go_on(&mut self, job: &Job, at_once: usize, chain: Chain<'_>) -> Result<Measured> {
+        let mut stack = chain.before.map(file::read).transpose()?;
+        let mut measured = Measured::default();
+        let mut model = self.stacked(stack.as_ref())?;
+        for from in job.cases.clone().step_by(at_once) {
+            let cases = from..job.cases.end.min(from + at_once);
+            let (delta, error) = self.edit(&model, cases.clone())?;
+            if let Some(delta) = delta {
+                let both = stack.take().map(|stack| stack.then(&delta)).transpose()?;
+                stack = Some(both.unwrap_or(delta));
+                model = self.stacked(stack.as_ref())?;
+            }
+            let online = self.ask(&model, cases, error.as_ref())?.into_iter();
+            measured.answers.extend(online.map(|answers| Answers { online: true, ..answers }));
+        }
+        measured.answers.extend(self.ask(&model, 0..job.cases.end, None)?);
+        measured.moved = self.bench.moved(&model)?;
+        file::write(&stack.unwrap_or_default(), chain.after)?;
+        Ok(measured)
+    }
+
+    fn stacked(&self, stack: Option<&Delta>) -> Result<Model> {
+        let base = self.bench.model;
+        Ok(stack
+            .map(|stack| base.with(&Arc::new(stack.clone())))
+            .transpose()?
+            .unwrap_or_else(|| base.clone()))
+    }
+
+    /// Edits some cases; where that is not possible for a reason that lies in them or in the method, the
+    /// reason.
+    fn edit(
+        &mut self,
+        model: &Model,
+        cases: Range<usize>,
+    ) -> Result<(Option<Delta>, Option<String>)> {
+        check(self.ctx)?;
+        let start = Instant::now();
+        let edited = self.editor.edit(self.ctx, model, &self.bench.facts(cases));
+        self.seconds += start.elapsed().as_secs_f64();
+        match edited {
+            Ok(delta) => Ok((Some(delta), None)),
+            Err(error) if is_final(&error) => Err(error.into()),
+            Err(error) => Ok((None, Some(error.to_string()))),
+        }
+    }
+
+    fn ask(
+        &self,
+        model: &Model,
+        cases: Range<usize>,
+        error: Option<&String>,
+    ) -> Result<Vec<Answers>> {
+        let answers = cases.map(|case| {
+            check(self.ctx)?;
+            let readings = self.bench.ask(model, case, When::After)?;
+            Ok(Answers { case, online: false, readings, error: error.cloned() })
+        });
+        answers.collect()
+    }
+}
+
+/// Whether an error would meet every other edit as well, so that going on makes no sense.
+fn is_final(error: &Failure) -> bool {
+    matches!(
+        error,
+        Failure::Canceled
+            | Failure::Model(_)
+            | Failure::NoStatistics { .. }
+            | Failure::TooFewTokens { .. }
+            | Failure::BadStatistics { .. }
+            | Failure::BadSetting { .. }
+            | Failure::BadSettings { .. }
+            | Failure::NoBlock { .. }
+            | Failure::SharedBlocks { .. }
+            | Failure::BadFolder { .. }
+    )
+}
+
+fn check(ctx: &Ctx<'_>) -> Result<()> {
+    use std::sync::atomic::Ordering;
+    match ctx.cancel.load(Ordering::Relaxed) {
+        true => Err(Failure::Canceled.into()),
+        false => Ok(()),
+    }
+}

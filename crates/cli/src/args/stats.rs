@@ -1,0 +1,54 @@
+//! What was typed for statistics and what is chosen with them.
+
+use std::path::PathBuf;
+
+use clap::Args as Group;
+
+/// The text that statistics are computed over, and how.
+#[derive(Debug, Group)]
+#[command(next_help_heading = "Statistics")]
+pub(crate) struct Text {
+    /// A text, one a line, or .jsonl with the key `text`; `-` is stdin, `own` a small one of ours
+    #[arg(long, default_value = "own", value_name = "FILE")]
+    pub(crate) corpus: String,
+    /// Tokens in a sequence at most
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub(crate) window: usize,
+    /// Tokens at most; otherwise the whole text, or until the estimate has converged
+    #[arg(long, value_name = "N")]
+    pub(crate) tokens: Option<u64>,
+    /// How much more surprising new keys may be than old ones where it has; 0: read it all
+    #[arg(long, default_value_t = 0.15, value_name = "SHARE")]
+    pub(crate) tolerance: f64,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Stats {
+    /// The model
+    pub(crate) model: String,
+    /// Of these blocks: all, 5, 4-8; otherwise of those that rome and memit choose by depth
+    #[arg(long, value_name = "BLOCKS")]
+    pub(crate) blocks: Option<String>,
+    #[command(flatten)]
+    pub(crate) text: Text,
+    /// Also write them to this file
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Tune {
+    /// The model
+    pub(crate) model: String,
+    /// The editing method
+    #[arg(long, default_value = "rome")]
+    pub(crate) method: String,
+    /// Choose anew where a choice is kept
+    #[arg(long)]
+    pub(crate) again: bool,
+    #[command(flatten)]
+    pub(crate) text: Text,
+    /// Of everything random
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}

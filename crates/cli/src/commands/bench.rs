@@ -1,0 +1,149 @@
+//! `bench`: methods on cases, into a store; what is in it already is not done again.
+
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use retcon::data::datasets::{Beside, Dataset, detect};
+use retcon::stats::Source;
+use retcon::{Ctx, Model};
+use retcon_bench::{Chosen, Plan, Selection, Store, run as work, select};
+
+use super::{Outcome, report, tune};
+use crate::failure::advised;
+use crate::job::{Bench, Statistics};
+use crate::render::{bytes, plural, progress};
+use crate::shell::Shell;
+
+/// Does what is missing in the store, and shows what it has come to.
+pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
+    let model = job.model.open(shell, &[])?;
+    let dataset = match &job.format {
+        Some(name) => Dataset::find(name)?,
+        None => detect(&job.data)?,
+    };
+    let selection = choose(shell, job, &model, dataset)?;
+    let statistics = job.statistics.source()?;
+    check_memory(job, &model)?;
+    let plan = plan(shell, job, &model, dataset, statistics.as_ref())?;
+    let mut store = Store::create(&job.store, &plan, &selection.cases, &selection.kept)?;
+    let n_jobs = plan.jobs(selection.cases.len()).len();
+    shell.note(format!(
+        "{} on {}: {} in {}",
+        plural(plan.methods.len(), "method"),
+        plural(selection.cases.len(), "case"),
+        plural(n_jobs, "job"),
+        job.store.display()
+    ))?;
+    let done = all(shell, job, &mut store, &plan, &model, statistics.as_ref());
+    done.with_context(|| {
+        let store = job.store.display();
+        format!("what was measured is in {store}, and the same command goes on from there")
+    })?;
+    report::show(shell, &store, report::Extent::First, None)
+}
+
+/// The cases, and what was left out of them.
+fn choose(shell: &Shell, job: &Bench, model: &Model, dataset: &Dataset) -> Result<Selection> {
+    let beside = Beside { patterns: job.patterns.clone(), seed: 0 };
+    let read = dataset.read(&job.data, &beside)?;
+    let n_read = read.cases.len() + read.left_out.len();
+    let selection = select(model, read.cases, job.n, job.asking);
+    let n_left_out = read.left_out.len() + selection.left_out.len();
+    let reasons = read.left_out.iter().map(|(origin, why)| (origin.to_string(), why.clone()));
+    let reasons: Vec<_> = reasons.chain(selection.left_out.iter().cloned()).collect();
+    for (case, why) in &reasons {
+        tracing::info!("left out: {case}: {why}");
+    }
+    if selection.cases.is_empty() {
+        let why = reasons.first().map_or("there are none".to_owned(), |(case, why)| {
+            format!("all {n_read} are left out, such as {case}: {why}")
+        });
+        let data = job.data.display().to_string();
+        bail!(retcon_bench::Error::NoCases { data, why });
+    }
+    if n_left_out > 0 {
+        let n = plural(n_left_out, "case");
+        shell.note(format!("{n} of those read can't be asked and are left out (-v tells why)"))?;
+    }
+    Ok(selection)
+}
+
+fn plan(
+    shell: &Shell,
+    job: &Bench,
+    model: &Model,
+    dataset: &Dataset,
+    statistics: &dyn Source,
+) -> Result<Plan> {
+    let methods = job.methods.iter().map(|chosen| {
+        let settings = match job.may_tune {
+            true => tune::settle(shell, model, chosen.method, &chosen.given, statistics)?,
+            false => chosen.given.clone(),
+        };
+        Ok(Chosen { label: chosen.label.clone(), method: chosen.method.name.to_owned(), settings })
+    });
+    let precision = format!("{:?}", shell.options.precision).to_lowercase();
+    Ok(Plan {
+        model: job.model.to_string(),
+        fingerprint: retcon::stats::fingerprint(model, model.spec().n_blocks)?,
+        precision,
+        data: job.data.display().to_string(),
+        dataset: dataset.name.to_owned(),
+        statistics: match &job.statistics {
+            Statistics::File(path) => path.display().to_string(),
+            Statistics::Text(text) => text.corpus.clone(),
+        },
+        methods: methods.collect::<Result<_>>()?,
+        settings: job.settings.clone(),
+        seeds: job.seeds.clone(),
+        asking: job.asking,
+    })
+}
+
+/// Makes sure that the memory of this machine is enough, before hours have gone into it.
+fn check_memory(job: &Bench, model: &Model) -> Result<()> {
+    let spec = model.spec();
+    let numbers =
+        model.weights().iter().map(|(_, param)| param.base().dims().iter().product::<usize>());
+    let weights = numbers.sum::<usize>() * size_of::<f32>();
+    // A moment of the keys and its factor in f64, for up to as many blocks as published methods edit.
+    let moments = 2 * 6 * spec.d_mlp * spec.d_mlp * size_of::<f64>();
+    // An edit holds up to half of the weights beside them, as docs/benchmarks.md has measured.
+    let needed = (weights + job.workers * (weights / 2 + moments)) as u64;
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let available = system.available_memory();
+    if needed > available && available > 0 && !job.force {
+        let what =
+            format!("this needs up to {}, and {} are available", bytes(needed), bytes(available));
+        bail!(advised(what, "use fewer --workers or a smaller model, or go on with --force"));
+    }
+    Ok(())
+}
+
+/// Works on the store with as many workers as were asked for.
+fn all(
+    shell: &Shell,
+    job: &Bench,
+    store: &mut Store,
+    plan: &Plan,
+    model: &Model,
+    statistics: &dyn Source,
+) -> Result<()> {
+    let bar = progress::steps(shell);
+    let report = |p: &_| progress::step(&bar, p);
+    let ctx = Ctx { seed: 0, progress: &report, cancel: shell.cancel, statistics };
+    let silent = Ctx { progress: &|_| (), ..ctx };
+    let others =
+        (1..job.workers).map(|_| Store::open(&job.store)).collect::<Result<Vec<_>, _>>()?;
+    let done = thread::scope(|scope| {
+        let silent = &silent;
+        let start = |mut store| scope.spawn(move || work(silent, &mut store, plan, model));
+        let others: Vec<_> = others.into_iter().map(start).collect();
+        let mine = work(&ctx, store, plan, model);
+        let theirs = others.into_iter().map(|other| other.join().expect("a worker never panics"));
+        theirs.fold(mine, Result::and)
+    });
+    bar.finish_and_clear();
+    Ok(done?)
+}
