@@ -1,5 +1,6 @@
 //! What was typed. Nothing is checked here beyond the type of each word; see [`crate::job`].
 
+mod data;
 mod trace;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell as CompletionShell;
 
+pub(crate) use data::Data;
 pub(crate) use trace::Trace;
 
 const NOTES: &str = "\
@@ -107,6 +109,8 @@ pub(crate) enum Command {
     Merge(Merge),
     /// Describe a model, a stack or a delta
     Inspect(Inspect),
+    /// List formats of benchmarks, describe one, or read, check and convert a file of cases
+    Data(Data),
     /// List editing methods, or describe one and its settings
     Methods(Methods),
     /// Print shell completions

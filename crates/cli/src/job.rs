@@ -1,5 +1,7 @@
 //! What was meant: arguments checked and typed, paths resolved, before anything is loaded.
 
+mod data;
+mod out;
 mod stats;
 mod trace;
 
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap_complete::Shell as CompletionShell;
 use retcon::Method;
-use retcon::data::{self, Fact, Format};
+use retcon::data::{Fact, Format};
 use retcon::edit::scope::Scope;
 use retcon::experiment::{Facts, Plan, Scale};
 use retcon::model::generate::Sampling;
@@ -20,6 +22,9 @@ use crate::args::{self, Command};
 use crate::failure::{advised, usage};
 use crate::model_ref::ModelRef;
 
+use out::{has_folder, is_free};
+
+pub(crate) use data::{Data, Source, Target};
 pub(crate) use stats::{Statistics, Stats, Text, Tune};
 pub(crate) use trace::{Asked, Out, Trace};
 
@@ -38,6 +43,7 @@ pub(crate) enum Job {
     Stack(Stack),
     Merge(Merge),
     Inspect(Inspect),
+    Data(Box<Data>),
     Methods(Option<&'static Method>),
     Completions(CompletionShell),
 }
@@ -160,6 +166,7 @@ impl Job {
             }
             Command::Merge(args) => Self::Merge(merge(args)?),
             Command::Inspect(args) => Self::Inspect(inspect(&args.what)?),
+            Command::Data(args) => Self::Data(Box::new(data::data(args)?)),
             Command::Methods(args) => {
                 Self::Methods(args.name.as_deref().map(Method::find).transpose()?)
             }
@@ -204,10 +211,7 @@ fn edit(args: args::Edit) -> Result<Edit> {
     // What makes no sense is told before anything is loaded.
     (method.editor)(given.clone())?;
     let facts = facts(&args.facts, &args.facts_file)?;
-    if args.out.exists() && !args.force {
-        let what = format!("{} exists already", args.out.display());
-        bail!(advised(what, "choose another --out, or write over it with --force"));
-    }
+    is_free(&args.out, args.force)?;
     has_folder(&args.out)?;
     Ok(Edit {
         model: ModelRef::parse(&args.model)?,
@@ -308,17 +312,6 @@ fn model_or_stack(model: &str, stack: Option<&Path>) -> Result<ModelRef> {
     }
 }
 
-/// Finds out before the work rather than after it that its result has no place.
-fn has_folder(out: &Path) -> Result<()> {
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    if !parent.is_dir() {
-        let what = format!("there is no folder {} to write to", parent.display());
-        bail!(advised(what, "make it first, or choose another --out"));
-    }
-    Ok(())
-}
-
 /// All facts, and the assurance that no two of them give one prompt different answers.
 fn facts(lines: &[String], files: &[PathBuf]) -> Result<Vec<Fact>> {
     let mut facts = Vec::new();
@@ -349,13 +342,13 @@ fn facts(lines: &[String], files: &[PathBuf]) -> Result<Vec<Fact>> {
 
 fn read(file: &Path) -> Result<Vec<Fact>> {
     if file != Path::new("-") {
-        return Ok(data::read(file)?);
+        return Ok(retcon::data::read(file)?);
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
     let is_object = bytes.trim_ascii_start().starts_with(b"{\"");
     let format = if is_object { Format::Jsonl } else { Format::Lines };
-    Ok(data::parse(bytes, Path::new("<stdin>"), format)?)
+    Ok(retcon::data::parse(bytes, Path::new("<stdin>"), format)?)
 }
 
 /// The settings that were typed, each of the type that its default has.
