@@ -68,7 +68,6 @@ pub(crate) fn held(cases: &[Case], kept: &[Case], asking: Asking) -> Vec<HeldTex
         }
     };
     let general = unrelated(&facts, asking.general, 0);
-    let n_sums = if asking.general == 0 { 0 } else { usize::MAX };
     let sums = sums();
     let of_kept = kept.iter().filter_map(|case| {
         let edit = case.edits.first()?;
@@ -76,6 +75,6 @@ pub(crate) fn held(cases: &[Case], kept: &[Case], asking: Asking) -> Vec<HeldTex
         Some(HeldText { holds, prompt, answer: edit.target_true.clone() })
     });
     let general = general.iter().filter_map(text(Holds::General));
-    let sums = sums.iter().take(n_sums).filter_map(text(Holds::Arithmetic));
+    let sums = sums.iter().take(asking.general / 2).filter_map(text(Holds::Arithmetic));
     general.chain(sums).chain(of_kept).collect()
 }

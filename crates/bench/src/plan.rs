@@ -56,7 +56,7 @@ pub struct Asking {
     /// Tokens of a text that is written about the subject, prompt included, for fluency and consistency;
     /// 0 for none.
     pub text: usize,
-    /// Held-out texts of common knowledge.
+    /// Held-out texts of common knowledge, and half as many sums.
     pub general: usize,
     /// Facts of the data that are not edited, whose old objects must stay.
     pub kept: usize,
@@ -64,7 +64,7 @@ pub struct Asking {
 
 impl Default for Asking {
     fn default() -> Self {
-        Self { free: 20, text: 0, general: 24, kept: 12 }
+        Self { free: 20, text: 0, general: 16, kept: 8 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was typed. Nothing is checked here beyond the type of each word; see [`crate::job`].
 
 mod bench;
+mod data;
 mod stats;
 mod trace;
 
@@ -10,6 +11,7 @@ use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell as CompletionShell;
 
 pub(crate) use bench::{Bench, Metrics, Report, Verify};
+pub(crate) use data::Data;
 pub(crate) use stats::{Stats, Text, Tune};
 pub(crate) use trace::Trace;
 
@@ -120,6 +122,8 @@ pub(crate) enum Command {
     Merge(Merge),
     /// Describe a model, a stack or a delta
     Inspect(Inspect),
+    /// List formats of benchmarks, describe one, or read, check and convert a file of cases
+    Data(Data),
     /// List editing methods, or describe one and its settings
     Methods(Methods),
     /// Print shell completions

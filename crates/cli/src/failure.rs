@@ -58,6 +58,12 @@ pub(crate) fn report(error: &Error, as_json: bool) -> u8 {
 }
 
 fn code(error: &Error) -> u8 {
+    if matches!(
+        error.downcast_ref(),
+        Some(data::Error::UnknownDataset { .. } | data::Error::NotWritten { .. })
+    ) {
+        return USAGE;
+    }
     if is_canceled(error) {
         return CANCELED;
     }
@@ -205,6 +211,11 @@ fn model_hint(error: &ModelError) -> Option<&'static str> {
 
 fn data_hint(error: &data::Error) -> Option<&'static str> {
     match error.reason() {
+        data::Error::UnknownDataset { .. }
+        | data::Error::UnknownFormat { .. }
+        | data::Error::NotWritten { .. } => {
+            Some("`retcon data` lists the formats, and `retcon data FORMAT` the keys of one")
+        }
         data::Error::Io { .. } => Some("--facts takes a file of facts, one a line, or - for stdin"),
         _ => None,
     }

@@ -1,6 +1,8 @@
 //! What was meant: arguments checked and typed, paths resolved, before anything is loaded.
 
 mod bench;
+mod data;
+mod out;
 mod settings;
 mod stats;
 mod trace;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap_complete::Shell as CompletionShell;
 use retcon::Method;
-use retcon::data::{self, Fact, Format};
+use retcon::data::{Fact, Format};
 use retcon::edit::scope::Scope;
 use retcon::eval::Metric;
 use retcon::experiment::{Facts, Plan, Scale};
@@ -24,7 +26,10 @@ use crate::failure::{advised, usage};
 use crate::model_ref::ModelRef;
 
 pub(crate) use bench::{Bench, Report, Verify};
+use out::{has_folder, is_free};
 use settings::{settings, typed};
+
+pub(crate) use data::{Data, Source, Target};
 pub(crate) use stats::{Statistics, Stats, Text, Tune};
 pub(crate) use trace::{Asked, Out, Trace};
 
@@ -43,6 +48,7 @@ pub(crate) enum Job {
     Stack(Stack),
     Merge(Merge),
     Inspect(Inspect),
+    Data(Box<Data>),
     Methods(Option<&'static Method>),
     Bench(Box<Bench>),
     Report(Report),
@@ -175,6 +181,7 @@ impl Job {
             }
             Command::Merge(args) => Self::Merge(merge(args)?),
             Command::Inspect(args) => Self::Inspect(inspect(&args.what)?),
+            Command::Data(args) => Self::Data(Box::new(data::data(args)?)),
             Command::Methods(args) => {
                 Self::Methods(args.name.as_deref().map(Method::find).transpose()?)
             }
@@ -219,10 +226,7 @@ fn edit(args: args::Edit) -> Result<Edit> {
     // What makes no sense is told before anything is loaded.
     (method.editor)(given.clone())?;
     let facts = facts(&args.facts, &args.facts_file)?;
-    if args.out.exists() && !args.force {
-        let what = format!("{} exists already", args.out.display());
-        bail!(advised(what, "choose another --out, or write over it with --force"));
-    }
+    is_free(&args.out, args.force)?;
     has_folder(&args.out)?;
     Ok(Edit {
         model: ModelRef::parse(&args.model)?,
@@ -324,17 +328,6 @@ fn model_or_stack(model: &str, stack: Option<&Path>) -> Result<ModelRef> {
     }
 }
 
-/// Finds out before the work rather than after it that its result has no place.
-fn has_folder(out: &Path) -> Result<()> {
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    if !parent.is_dir() {
-        let what = format!("there is no folder {} to write to", parent.display());
-        bail!(advised(what, "make it first, or choose another --out"));
-    }
-    Ok(())
-}
-
 /// All facts, and the assurance that no two of them give one prompt different answers.
 fn facts(lines: &[String], files: &[PathBuf]) -> Result<Vec<Fact>> {
     let mut facts = Vec::new();
@@ -365,13 +358,13 @@ fn facts(lines: &[String], files: &[PathBuf]) -> Result<Vec<Fact>> {
 
 fn read(file: &Path) -> Result<Vec<Fact>> {
     if file != Path::new("-") {
-        return Ok(data::read(file)?);
+        return Ok(retcon::data::read(file)?);
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
     let is_object = bytes.trim_ascii_start().starts_with(b"{\"");
     let format = if is_object { Format::Jsonl } else { Format::Lines };
-    Ok(data::parse(bytes, Path::new("<stdin>"), format)?)
+    Ok(retcon::data::parse(bytes, Path::new("<stdin>"), format)?)
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ fn run(args: Args) -> Result<Outcome> {
         Job::Stack(job) => commands::stack::run(&shell, &job),
         Job::Merge(job) => commands::merge::run(&shell, &job),
         Job::Inspect(job) => commands::inspect::run(&shell, &job),
+        Job::Data(job) => commands::data::run(&shell, &job),
         Job::Methods(method) => commands::methods::run(&shell, method),
         Job::Bench(job) => commands::bench::run(&shell, &job),
         Job::Report(job) => commands::report::run(&shell, &job),

@@ -44,7 +44,7 @@ pub(crate) struct Bench {
     /// Tokens of a text about the subject, for fluency and consistency (published: 100); 0: none
     #[arg(long, value_name = "N")]
     pub(crate) text: Option<usize>,
-    /// Texts of common knowledge that must not change; 0: none, and no sums
+    /// Texts of common knowledge that must not change, and half as many sums
     #[arg(long, value_name = "N")]
     pub(crate) general: Option<usize>,
     /// Facts of the data that are not edited and must not change

@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod ask;
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod edit;
 pub(crate) mod experiment;

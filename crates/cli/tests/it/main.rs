@@ -4,6 +4,7 @@
 
 mod ask;
 mod bad_input;
+mod data;
 mod dir;
 mod edit;
 mod experiment;

@@ -180,10 +180,16 @@ impl Text {
             return Ok(Self { holds, at, targets: targets.to_vec(), ids, answer: 0..0 });
         };
         let query = query(model, prompt, answer)?;
+        let n_answer = query.object.len();
+        if holds == Holds::Kept {
+            // Of a fact its object alone is of interest.
+            let (at, targets) = (query.at, query.object);
+            return Ok(Self { holds, ids: query.ids, at, targets, answer: 0..n_answer });
+        }
         let at: Vec<u32> = (0..query.ids.len() as u32).collect();
         let mut targets = query.ids[1..].to_vec();
         targets.extend(query.object.last());
-        let answer = at.len() - query.object.len()..at.len();
+        let answer = at.len() - n_answer..at.len();
         Ok(Self { holds, ids: query.ids, at, targets, answer })
     }
 

@@ -36,10 +36,12 @@ mod tests;
 mod write;
 mod zsre;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::case::Case;
 use super::error::{Error, Origin, Result};
+use super::seed::SplitMix;
 use super::text_file::TextFile;
 
 pub use cases::{of_line, to_line};
@@ -127,6 +129,16 @@ impl Dataset {
             Reader::File(read) => read(&TextFile::open(path)?, beside),
             Reader::Set(read) => read(path, beside),
         }
+    }
+}
+
+impl Cases {
+    /// Keeps so many of them at most, drawn by the seed, in their order.
+    pub fn draw(&mut self, n: usize, seed: u64) {
+        let all = (0..self.cases.len()).collect();
+        let kept = BTreeSet::from_iter(SplitMix::new(seed, "cases").pick(all, n));
+        let mut idx = 0..;
+        self.cases.retain(|_| idx.next().is_some_and(|idx: usize| kept.contains(&idx)));
     }
 }
 

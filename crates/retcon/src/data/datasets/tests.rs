@@ -124,3 +124,18 @@ fn what_a_format_can_t_hold_is_told() {
     assert!(lost.contains_key("neighbor"), "{lost:?}");
     assert!(Dataset::find("cases").unwrap().write(&world.cases).unwrap().lost.is_empty());
 }
+
+#[test]
+fn so_many_are_drawn_in_their_order() {
+    let world = read_cases("world".as_ref(), None, &Beside::default()).unwrap();
+    let draw = |n, seed| {
+        let mut some = world.clone();
+        some.draw(n, seed);
+        some.cases
+    };
+    assert_eq!(draw(9, 1), draw(9, 1));
+    assert_ne!(draw(9, 1), draw(9, 2));
+    let ids: Vec<usize> = draw(9, 1).iter().map(|case| case.id.parse().unwrap()).collect();
+    assert!(ids.len() == 9 && ids.is_sorted());
+    assert_eq!(draw(100_000, 1), world.cases);
+}
