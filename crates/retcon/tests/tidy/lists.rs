@@ -1,8 +1,9 @@
-//! The flat lists, METHODS and FAMILIES, against the documents and the fixtures.
+//! The flat lists, METHODS, FAMILIES and DATASETS, against the documents and the fixtures.
 
 use std::fs;
 
 use retcon::METHODS;
+use retcon::data::datasets::DATASETS;
 use retcon::model::{Checkpoint, FAMILIES};
 
 use crate::hold;
@@ -32,6 +33,18 @@ fn every_setting_is_in_the_docs() {
         missing.map(|key| format!("{}: {key}", method.name)).collect::<Vec<_>>()
     });
     hold(missing.collect(), "Describe the setting in docs/methods.md.");
+}
+
+#[test]
+fn every_data_set_is_in_the_docs_with_its_keys() {
+    let docs = read("docs/data.md");
+    let missing = DATASETS.iter().flat_map(|dataset| {
+        let section = docs.split(&format!("\n## `{}`", dataset.name)).nth(1).unwrap_or_default();
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let missing = dataset.keys.iter().filter(|(key, _)| !section.contains(key));
+        missing.map(|(key, _)| format!("{}: {key}", dataset.name)).collect::<Vec<_>>()
+    });
+    hold(missing.collect(), "Describe the format and the key in docs/data.md.");
 }
 
 #[test]

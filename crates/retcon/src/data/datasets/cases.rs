@@ -25,7 +25,12 @@ pub(super) const DATASET: Dataset = Dataset {
     ],
     marks: &[&["edits", "questions"]],
     read: Reader::File(read),
-    write: Some(Writer { shape: Shape::Lines, axes: None, record: |case| Ok(record(case)) }),
+    write: Some(Writer {
+        shape: Shape::Lines,
+        axes: None,
+        distinct: false,
+        record: |case| Ok(record(case)),
+    }),
 };
 
 const KEYS: &[&str] = &["id", "group", "edits", "questions", "tests", "references"];

@@ -38,6 +38,7 @@ pub(super) const DATASET: Dataset = Dataset {
             (Axis::Neighbor, ANY),
             (Axis::Generation, ANY),
         ]),
+        distinct: false,
         record,
     }),
 };

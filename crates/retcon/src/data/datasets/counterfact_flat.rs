@@ -37,6 +37,7 @@ pub(super) const DATASET: Dataset = Dataset {
     write: Some(Writer {
         shape: Shape::List,
         axes: Some(&[(Axis::Rewrite, 1), (Axis::Paraphrase, 1), (Axis::Neighbor, 1)]),
+        distinct: false,
         record,
     }),
 };

@@ -32,6 +32,7 @@ pub(super) const DATASET: Dataset = Dataset {
     write: Some(Writer {
         shape: Shape::Lines,
         axes: Some(&[(Axis::Rewrite, 1), (Axis::Paraphrase, ANY), (Axis::Neighbor, ANY)]),
+        distinct: true,
         record,
     }),
 };
@@ -118,6 +119,15 @@ mod tests {
     fn what_is_read_is_written() {
         let cases = placeless(read("facts", FACTS).unwrap().cases);
         assert_eq!(again("facts", &cases), cases);
+    }
+
+    #[test]
+    fn a_prompt_is_written_once() {
+        let mut cases = read("facts", FACTS).unwrap().cases;
+        cases[1].edits = cases[0].edits.clone();
+        let written = super::DATASET.write(&cases).unwrap();
+        let reason = "an earlier case edits the same prompt".to_owned();
+        assert_eq!((written.n_cases, written.left_out), (1, vec![("1".to_owned(), reason)]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Cases in a format that holds them, or as much of them as it does, with what that leaves out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -18,6 +18,8 @@ pub(super) struct Writer {
     /// How many questions a record holds of each axis; of each as many as there are, with all else
     /// that a case has, where it is none.
     pub(super) axes: Option<&'static [(Axis, usize)]>,
+    /// Whether no two cases may edit one prompt.
+    pub(super) distinct: bool,
     /// A case as a record, or why it can't be one.
     pub(super) record: fn(&Case) -> Result<Value, &'static str>,
 }
@@ -62,8 +64,15 @@ impl Dataset {
         };
         let mut written = Written::default();
         let mut records = Vec::new();
+        let mut prompts = BTreeSet::new();
         for case in cases {
-            match (writer.record)(case) {
+            let edits = case.edits.iter().map(|edit| edit.prompt.text());
+            let is_new = edits.map(|text| prompts.insert(text)).fold(true, |all, new| all & new);
+            let record = match is_new || !writer.distinct {
+                true => (writer.record)(case),
+                false => Err("an earlier case edits the same prompt"),
+            };
+            match record {
                 Ok(record) => records.push(record.to_string()),
                 Err(reason) => {
                     written.left_out.push((case.id.clone(), reason.to_owned()));
