@@ -387,3 +387,36 @@ pub(crate) fn fail(path: &Path, error: &rusqlite::Error) -> Error {
         _ => Error::Store { path, what: error.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_troubles_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.sqlite");
+        let plan = Plan {
+            model: String::new(),
+            fingerprint: String::new(),
+            precision: String::new(),
+            data: String::new(),
+            dataset: String::new(),
+            statistics: String::new(),
+            methods: Vec::new(),
+            settings: Vec::new(),
+            seeds: Vec::new(),
+            asking: crate::plan::Asking::default(),
+        };
+        let store = Store::create(&path, &plan, &[], &[]).unwrap();
+        store.note_before(0, &[Reading::default()]).unwrap();
+        let n_pages: i64 =
+            store.at(|db| db.pragma_query_value(None, "page_count", |row| row.get(0))).unwrap();
+        store.at(|db| db.pragma_update(None, "max_page_count", n_pages)).unwrap();
+        let long = Reading { says: Some("a".repeat(100_000)), ..Reading::default() };
+        let error = store.note_before(1, &[long]).unwrap_err();
+        assert!(matches!(error, Error::Full { .. }), "{error}");
+        assert_eq!(store.before(0).unwrap(), Some(vec![Reading::default()]));
+        assert_eq!(store.before(1).unwrap(), None);
+    }
+}

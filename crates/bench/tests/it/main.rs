@@ -1,0 +1,223 @@
+//! Benchmarks of tiny random models: the same results whoever works on them, and clear refusals.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use retcon::bench::results::{CaseResult, Results, Row};
+use retcon::data::datasets::{Beside, read_cases};
+use retcon::stats::Nothing;
+use retcon::{Ctx, Model, Options};
+use retcon_bench::store::Store;
+use retcon_bench::{Asking, Chosen, Error, Plan, Selection, run, select, summarize};
+use serde_json::json;
+
+fn model() -> Model {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
+    Model::open(&fixtures.join("llama"), &Options::default()).unwrap()
+}
+
+fn chosen(label: &str, method: &str, settings: serde_json::Value) -> Chosen {
+    let settings = settings.as_object().unwrap().clone();
+    Chosen { label: label.to_owned(), method: method.to_owned(), settings }
+}
+
+fn plan(settings: &[&str]) -> Plan {
+    Plan {
+        model: "llama".to_owned(),
+        fingerprint: "f".to_owned(),
+        precision: "stored".to_owned(),
+        data: "world".to_owned(),
+        dataset: "own".to_owned(),
+        statistics: "own".to_owned(),
+        methods: vec![
+            chosen("ft", "ft", json!({"steps": 5})),
+            chosen("wide", "ft", json!({"steps": 5, "blocks": "all", "constraint": "none"})),
+        ],
+        settings: settings.iter().map(|text| text.parse().unwrap()).collect(),
+        seeds: vec![0, 1],
+        asking: Asking { free: 4, text: 60, general: 4, kept: 2 },
+    }
+}
+
+fn selection(model: &Model, n: usize, asking: Asking) -> Selection {
+    let cases = read_cases("world".as_ref(), None, &Beside::default()).unwrap().cases;
+    select(model, cases, Some(n), asking)
+}
+
+fn with_ctx<T>(cancel: &AtomicBool, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
+    work(&Ctx { seed: 0, progress: &|_| (), cancel, statistics: &Nothing })
+}
+
+/// A benchmark from its start to its end.
+fn whole(path: &Path, plan: &Plan, n: usize) -> Results {
+    let model = model();
+    let Selection { cases, kept, .. } = selection(&model, n, plan.asking);
+    let mut store = Store::create(path, plan, &cases, &kept).unwrap();
+    with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, plan, &model)).unwrap();
+    timeless(summarize(&store).unwrap())
+}
+
+/// Results without what a clock has measured.
+fn timeless(mut results: Results) -> Results {
+    let is_time = |name: &str| name.starts_with("time.");
+    for row in &mut results.rows {
+        row.scores.retain(|name, _| !is_time(name));
+        row.by_group.values_mut().for_each(|scores| scores.retain(|name, _| !is_time(name)));
+        row.versus.retain(|versus| !is_time(&versus.metric));
+    }
+    for result in &mut results.results {
+        result.numbers.retain(|name, _| !is_time(name));
+    }
+    results
+}
+
+fn row<'a>(results: &'a Results, setting: &str, method: &str) -> &'a Row {
+    results.rows.iter().find(|row| row.setting == setting && row.method == method).unwrap()
+}
+
+#[test]
+fn every_setting_gives_every_case_its_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(&["single", "batch:2", "sequential:3:1:2"]);
+    let results = whole(&folder.path().join("s.sqlite"), &plan, 3);
+    assert_eq!(results.about.jobs, [12 + 8 + 8, 12 + 8 + 8, 0]);
+    for setting in ["single", "batch:2", "sequential:3:1:2"] {
+        for method in ["unedited", "ft", "wide"] {
+            let row = row(&results, setting, method);
+            assert_eq!(row.n_done, row.n_planned, "{setting} {method}");
+            for metric in ["rewrite.prefer", "rewrite.tf.token", "neighbor.same.token", "text.kl"] {
+                assert!(row.scores.contains_key(metric), "{setting} {method} {metric}");
+            }
+        }
+        let unedited = row(&results, setting, "unedited");
+        assert_eq!(unedited.scores["neighbor.same.token"].mean, 1.0);
+        assert_eq!(unedited.scores["text.kl"].mean, 0.0);
+        assert!(row(&results, setting, "wide").scores["text.kl"].mean > 0.0);
+        assert!(row(&results, setting, "ft").scores.contains_key("generation.entropy"));
+    }
+    // Three cases, two seeds; those of a sequence after two edits and after all three.
+    let sequence = row(&results, "sequential:3:1:2", "wide");
+    let points: Vec<_> = sequence.curve.iter().map(|point| point.n_edits).collect();
+    assert_eq!(points, [2, 3]);
+    assert_eq!(sequence.scores["online.rewrite.tf.sequence"].n, 6);
+    assert_eq!(sequence.scores["rewrite.tf.sequence"].n, 6);
+    // Only rows of methods are compared, each with those after it.
+    assert!(sequence.versus.is_empty() && !row(&results, "single", "ft").versus.is_empty());
+}
+
+#[test]
+fn results_do_not_depend_on_who_does_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(&["single", "sequential:3:1:1"]);
+    let alone = whole(&folder.path().join("alone.sqlite"), &plan, 3);
+    let path = folder.path().join("together.sqlite");
+    let model = model();
+    let Selection { cases, kept, .. } = selection(&model, 3, plan.asking);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut store = Store::create(&path, &plan, &cases, &kept).unwrap();
+                with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, &plan, &model))
+                    .unwrap();
+            });
+        }
+    });
+    let together = timeless(summarize(&Store::open(&path).unwrap()).unwrap());
+    assert_eq!(together, alone);
+    // Nothing is left of the work.
+    let names = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["alone.sqlite", "together.sqlite"]);
+}
+
+#[test]
+fn a_model_that_is_not_edited_says_the_same_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan =
+        Plan { methods: vec![chosen("still", "ft", json!({"steps": 1, "learning_rate": 1e-30}))], ..plan(&["single"]) };
+    let results = whole(&folder.path().join("s.sqlite"), &plan, 2);
+    let unchanged = |result: &CaseResult| {
+        result
+            .answers
+            .iter()
+            .all(|[before, after]| before.wanted == after.wanted && before.says == after.says)
+    };
+    // What is added is lost in rounding, so the readings are the same to the bit.
+    assert!(results.results.iter().filter(|result| result.row == 1).count() == 4);
+    assert!(results.results.iter().filter(|result| result.row == 1).all(unchanged));
+}
+
+#[test]
+fn what_is_canceled_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(&["single", "sequential:2"]);
+    let path = folder.path().join("s.sqlite");
+    let model = model();
+    let Selection { cases, kept, .. } = selection(&model, 2, plan.asking);
+    let mut store = Store::create(&path, &plan, &cases, &kept).unwrap();
+    let mut n_runs = 0;
+    loop {
+        let (cancel, n_done) = (AtomicBool::new(false), AtomicBool::new(false));
+        // Stops at the second job that is done.
+        let progress = |_: &retcon::Progress| {
+            if n_done.swap(true, Ordering::Relaxed) {
+                cancel.store(true, Ordering::Relaxed);
+            }
+        };
+        let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &Nothing };
+        n_runs += 1;
+        match run(&ctx, &mut store, &plan, &model) {
+            Ok(()) => break,
+            Err(Error::Retcon(retcon::Error::Canceled)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(n_runs > 2, "{n_runs}");
+    let whole = whole(&folder.path().join("whole.sqlite"), &plan, 2);
+    assert_eq!(timeless(summarize(&store).unwrap()), whole);
+}
+
+#[test]
+fn another_benchmark_and_other_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sqlite");
+    let plan = plan(&["single"]);
+    let model = model();
+    let Selection { cases, kept, .. } = selection(&model, 2, plan.asking);
+    Store::create(&path, &plan, &cases, &kept).unwrap();
+    let refuse = |result: Result<Store, Error>, message: &str| {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    };
+    let other = Plan { seeds: vec![5], ..plan.clone() };
+    refuse(Store::create(&path, &other, &cases, &kept), "`seeds` is [0,1] there, and [5] here");
+    refuse(Store::create(&path, &plan, &cases[..1], &kept), "its cases are others");
+    refuse(Store::open(&folder.path().join("none")), "there is no such file");
+    let text = folder.path().join("text");
+    fs::write(&text, "x".repeat(5000)).unwrap();
+    refuse(Store::open(&text), "is no store of results");
+    let empty = folder.path().join("empty");
+    fs::write(&empty, "").unwrap();
+    refuse(Store::open(&empty), "it is an empty database");
+}
+
+#[test]
+fn a_store_with_a_line_that_was_overwritten_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sqlite");
+    let plan = plan(&["single"]);
+    let model = model();
+    let Selection { cases, kept, .. } = selection(&model, 2, plan.asking);
+    drop(Store::create(&path, &plan, &cases, &kept).unwrap());
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(11).position(|window| window == b"\"questions\"").unwrap();
+    bytes[at] = b'!';
+    fs::write(&path, bytes).unwrap();
+    let error = Store::open(&path).unwrap().cases().unwrap_err().to_string();
+    assert!(error.contains("is damaged: case "), "{error}");
+}
