@@ -1,15 +1,18 @@
-//! What people see of the results of a benchmark: tables and Markdown.
+//! What people see of the results of a benchmark: tables and Markdown, and every answer as CSV.
 //!
 //! All of them are functions of the results alone, so a report can be made again from what was kept.
 
+mod csv;
 mod format;
 mod markdown;
 mod names;
 mod protocol;
+mod record;
 #[cfg(test)]
 mod sample;
 mod table;
 
+pub use self::csv::csv;
 pub use self::format::{number, p_value};
 pub use self::markdown::markdown;
 pub use self::protocol::{Parts, Protocol};
