@@ -13,6 +13,7 @@ pub mod edit;
 pub mod error;
 pub mod eval;
 pub mod experiment;
+mod html;
 mod interval;
 pub mod linalg;
 pub mod stats;

@@ -3,6 +3,7 @@
 use super::plan::Plan;
 use super::report::{columns, name_of, notes};
 use super::summary::{Line, Summary};
+use crate::html::escape;
 
 /// One page that needs no other file.
 pub(super) fn page(plan: &Plan, summary: &Summary, pictures: &[(String, String)]) -> String {
@@ -84,8 +85,4 @@ fn details(line: &Line, name: &str) -> String {
 fn figure(name: &str, svg: &str) -> String {
     let svg = svg.split_once("<svg").map_or(svg, |(_, rest)| rest);
     format!("<figure role=img aria-label=\"{}\"><svg{svg}</figure>\n", escape(name))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

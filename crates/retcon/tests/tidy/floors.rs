@@ -231,6 +231,18 @@ fn drawing_knows_nothing_of_what_is_drawn() {
 }
 
 #[test]
+fn reports_of_a_benchmark_know_its_results_alone() {
+    let words =
+        ["candle_core", "Model", "Editor", "crate::data", "crate::edit", "crate::train", "METRICS"];
+    never(
+        "crates/retcon/src/bench/report",
+        &[],
+        &words,
+        "A report is a function of bench/results.rs: put what it lacks there.",
+    );
+}
+
+#[test]
 fn measuring_knows_no_method() {
     let broken = source::files("crates/retcon/src/eval", ".rs").into_iter().flat_map(|file| {
         let code = file.code().into_iter();
