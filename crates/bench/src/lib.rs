@@ -10,6 +10,8 @@ mod ask;
 pub mod error;
 pub mod plan;
 pub mod queue;
+pub mod report;
+pub mod results;
 pub mod run;
 pub mod select;
 pub mod setting;
@@ -19,7 +21,7 @@ mod work;
 
 pub use error::{Error, Result};
 pub use plan::{Asking, Chosen, Job, Plan};
-pub use retcon::bench::results::Results;
+pub use results::Results;
 pub use run::run;
 pub use select::{Selection, select};
 pub use setting::Setting;

@@ -5,7 +5,7 @@ mod numbers;
 
 use std::collections::BTreeMap;
 
-use retcon::bench::results::{
+use crate::results::{
     About, CaseInfo, CaseResult, MetricInfo, Point, QuestionInfo, Results, Row, Versus,
 };
 use retcon::data::Case;

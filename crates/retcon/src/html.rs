@@ -1,7 +1,8 @@
 //! Text inside of HTML.
 
 /// `text` with what HTML reads as markup written out; fit for attributes in double quotes too.
-pub(crate) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -5,7 +5,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
-pub mod bench;
 pub mod bound;
 pub mod data;
 pub mod draw;
@@ -13,7 +12,7 @@ pub mod edit;
 pub mod error;
 pub mod eval;
 pub mod experiment;
-mod html;
+pub mod html;
 mod interval;
 pub mod linalg;
 pub mod stats;

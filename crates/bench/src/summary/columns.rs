@@ -1,6 +1,6 @@
 //! The columns of reports: the metrics of cases, and what is measured of a whole model.
 
-use retcon::bench::results::{Better, MetricInfo, Unit};
+use crate::results::{Better, MetricInfo, Unit};
 use retcon::eval::METRICS;
 use retcon::eval::metrics::Measure;
 

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use retcon::bench::results::{CaseResult, Results, Row};
 use retcon::data::datasets::{Beside, read_cases};
 use retcon::stats::Nothing;
 use retcon::{Ctx, Model, Options};
+use retcon_bench::results::{CaseResult, Results, Row};
 use retcon_bench::store::Store;
 use retcon_bench::{Asking, Chosen, Error, Plan, Selection, run, select, summarize};
 use serde_json::json;
@@ -138,8 +138,10 @@ fn results_do_not_depend_on_who_does_the_work() {
 #[test]
 fn a_model_that_is_not_edited_says_the_same_as_before() {
     let folder = tempfile::tempdir().unwrap();
-    let plan =
-        Plan { methods: vec![chosen("still", "ft", json!({"steps": 1, "learning_rate": 1e-30}))], ..plan(&["single"]) };
+    let plan = Plan {
+        methods: vec![chosen("still", "ft", json!({"steps": 1, "learning_rate": 1e-30}))],
+        ..plan(&["single"])
+    };
     let results = whole(&folder.path().join("s.sqlite"), &plan, 2);
     let unchanged = |result: &CaseResult| {
         result

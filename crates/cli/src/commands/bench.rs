@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use retcon::data::datasets::{Beside, Dataset, detect};
 use retcon::stats::Source;
 use retcon::{Ctx, Model};
+use retcon_bench::report::Which;
 use retcon_bench::{Chosen, Plan, Selection, Store, run as work, select};
 
 use super::{Outcome, report, tune};
@@ -39,7 +40,7 @@ pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
         let store = job.store.display();
         format!("what was measured is in {store}, and the same command goes on from there")
     })?;
-    report::show(shell, &store, report::Extent::First, None)
+    report::show(shell, &store, Which::Headline, None)
 }
 
 /// The cases, and what was left out of them.

@@ -1,54 +1,111 @@
-//! `report`: what a store has come to.
+//! `report`: what a store has come to, as tables in the terminal and as files.
 
+use std::fs;
 use std::path::Path;
 
-use anyhow::Result;
-use retcon::bench::results::{Results, Row, Unit};
-use retcon::eval::Score;
+use anyhow::{Context, Result};
+use retcon_bench::report::{Cell, Column, Line, Protocol, Table, Which, tables, write};
+use retcon_bench::results::{About, Unit};
 use retcon_bench::{Store, summarize};
 
 use super::Outcome;
 use crate::job::Report;
-use crate::render::{percent, table};
+use crate::render::{bold, count, dim, plural, right, table_of, width};
 use crate::shell::Shell;
 
-/// How much a table shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// What matters first.
-    First,
-    /// Every metric.
-    All,
-}
+/// Columns that a name of a metric and a method's numbers take.
+const NAME: usize = 40;
+const NUMBERS: usize = 20;
 
 /// Shows what a store has come to, and writes it where that is asked for.
 pub(crate) fn run(shell: &Shell, job: &Report) -> Result<Outcome> {
     let store = Store::open(&job.store)?;
-    let extent = if job.all { Extent::All } else { Extent::First };
-    show(shell, &store, extent, job.out.as_deref())
+    let which = if job.all { Which::All } else { Which::Headline };
+    show(shell, &store, which, job.out.as_deref())
 }
 
+/// Shows what `store` has come to, and writes it into the folder `out`.
 pub(crate) fn show(
     shell: &Shell,
     store: &Store,
-    extent: Extent,
-    _out: Option<&Path>,
+    which: Which,
+    out: Option<&Path>,
 ) -> Result<Outcome> {
     let results = summarize(store)?;
-    let _ = extent;
-    for row in &results.rows {
-        shell.say(format!("{} {}: {}/{}", row.setting, row.method, row.n_done, row.n_planned))?;
-        for metric in &results.metrics {
-            if let Some(score) = row.scores.get(&metric.name) {
-                shell.say(format!(
-                    "  {:40} {:.3} [{:.3}, {:.3}] n={}",
-                    metric.name, score.mean, score.low, score.high, score.n
-                ))?;
-            }
+    shell.say(about(&results.about))?;
+    for table in tables(&results, which) {
+        shell.say(format!("\n{}", bold().apply_to(&table.setting)))?;
+        // As many methods side by side as the terminal has room for.
+        let n = (width().saturating_sub(NAME) / NUMBERS).max(1);
+        for lines in table.rows.chunks(n) {
+            shell.say(side_by_side(&table, lines))?;
         }
     }
-    let _: (Option<(&Results, &Row, Unit, Score)>, fn(f64) -> String) = (None, percent);
-    let _ = table(["a"]);
+    if let Some(folder) = out {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        for path in write(&results, folder)? {
+            shell.note(format!("wrote {}", path.display()))?;
+        }
+    }
     shell.emit(&results)?;
     Ok(Outcome::Done)
+}
+
+fn about(about: &About) -> String {
+    let [n, done, failed] = about.jobs;
+    let About { model, data, dataset, .. } = about;
+    let failed = match failed {
+        0 => String::new(),
+        n => format!(", {} whose edit failed", plural(n, "case")),
+    };
+    format!("{model} on {data} ({dataset}): {} of {} jobs{failed}", count(done), count(n))
+}
+
+/// Metrics below each other, methods side by side: means with 95% intervals, the best of each marked.
+fn side_by_side(table: &Table, lines: &[Line]) -> String {
+    let mut header = vec!["metric".to_owned(), "asked".to_owned()];
+    header.extend(lines.iter().map(|line| line.label.clone()));
+    let mut rows = table_of(header);
+    for (i, column) in table.columns.iter().enumerate() {
+        let mut cells = vec![name(column), asked(column)];
+        cells.extend(lines.iter().map(|line| cell(&line.cells[i])));
+        rows.add_row(cells);
+    }
+    let mut cases = vec!["cases".to_owned(), String::new()];
+    cases.extend(lines.iter().map(of));
+    rows.add_row(cases);
+    right(&mut rows, &(2..2 + lines.len()).collect::<Vec<_>>());
+    rows.trim_fmt()
+}
+
+fn name(column: &Column) -> String {
+    let unit = match column.unit {
+        Unit::Share => " %",
+        Unit::Seconds => " s",
+        Unit::Number => "",
+    };
+    format!("{}{unit}", column.metric)
+}
+
+fn asked(column: &Column) -> String {
+    match column.protocol {
+        Protocol::Other => String::new(),
+        protocol => protocol.name().to_owned(),
+    }
+}
+
+fn cell(cell: &Cell) -> String {
+    if cell.interval.is_empty() {
+        return cell.mean.clone();
+    }
+    let mark = if cell.best { "*" } else { "" };
+    format!("{mark}{} {}", cell.mean, dim().apply_to(&cell.interval))
+}
+
+/// How many cases a row is of: those measured, of those planned, and those whose edit failed.
+fn of(line: &Line) -> String {
+    let [done, planned, failed] = line.cases;
+    let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
+    if done == planned { format!("{done}{failed}") } else { format!("{done}/{planned}{failed}") }
 }

@@ -8,6 +8,11 @@ use console::{Style, Term};
 
 /// A table without frames, as wide as the terminal where there is one.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
+    table_of(header)
+}
+
+/// As [`table`], of columns whose number is not known beforehand.
+pub(crate) fn table_of(header: impl Into<comfy_table::Row>) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(header);

@@ -4,6 +4,7 @@
 
 mod ask;
 mod bad_input;
+mod bench;
 mod data;
 mod dir;
 mod edit;

@@ -10,7 +10,7 @@ use super::format::{count, number, p_value, unit};
 use super::names::{labels, settings};
 use super::protocol::Protocol;
 use super::table::{Which, chosen};
-use crate::bench::results::{About, Better, MetricInfo, Results};
+use crate::results::{About, Better, MetricInfo, Results};
 
 /// Cases of a failure that are named.
 const NAMED: usize = 5;
@@ -206,7 +206,7 @@ fn named(metric: &MetricInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::report::sample;
+    use crate::report::sample;
 
     #[test]
     fn a_leaderboard_has_numbers_with_intervals_and_both_protocols() {

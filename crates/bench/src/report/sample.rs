@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Map;
 
-use crate::bench::results::{
+use crate::results::{
     About, Better, CaseInfo, CaseResult, MetricInfo, Point, QuestionInfo, Results, Row, Unit,
     Versus,
 };
-use crate::eval::bootstrap::{Difference, Score};
-use crate::eval::reading::{Reading, Taken};
+use retcon::eval::bootstrap::{Difference, Score};
+use retcon::eval::reading::{Reading, Taken};
 
 /// What no format may stumble over.
 pub(super) const NASTY: &str =

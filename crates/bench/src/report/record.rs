@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::bench::results::{CaseInfo, CaseResult, QuestionInfo, Results, Row};
-use crate::eval::reading::{Reading, Taken};
+use crate::results::{CaseInfo, CaseResult, QuestionInfo, Results, Row};
+use retcon::eval::reading::{Reading, Taken};
 
 /// A question under a row, a seed and a number of edits; the fields are the columns, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -98,7 +98,7 @@ fn nll(taken: Option<&Taken>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::report::sample;
+    use crate::report::sample;
 
     #[test]
     fn a_failed_edit_without_answers_is_a_record() {

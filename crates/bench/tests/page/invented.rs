@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use retcon::bench::results::{
-    About, Better, CaseInfo, CaseResult, MetricInfo, Point, QuestionInfo, Results, Row, Unit,
-    Versus,
-};
 use retcon::data::case::{Axis, Case, Question};
 use retcon::eval::bootstrap::{Difference, Score};
 use retcon::eval::metrics::{Answered, METRICS, Measure};
 use retcon::eval::reading::{Reading, Taken};
 use retcon::model::random::Random;
+use retcon_bench::results::{
+    About, Better, CaseInfo, CaseResult, MetricInfo, Point, QuestionInfo, Results, Row, Unit,
+    Versus,
+};
 use serde_json::{Map, json};
 
 use crate::facts::cases;

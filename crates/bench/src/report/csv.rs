@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::record::{Record, records};
-use crate::bench::results::Results;
+use crate::results::Results;
 
 /// Writes every answer of `results`, with a line of names first; fields are quoted where they have
 /// to be (RFC 4180), lines end in `\n`, and what is not known is empty.
@@ -29,7 +29,7 @@ fn columns() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::report::sample;
+    use crate::report::sample;
 
     fn text(results: &Results) -> String {
         let mut bytes = Vec::new();

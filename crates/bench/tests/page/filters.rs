@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use retcon::bench::results::{About, Results};
+use retcon_bench::results::{About, Results};
 use serde_json::{Value, json};
 
 use crate::browser::Browser;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::eval::bootstrap::{Difference, Score};
-use crate::eval::reading::Reading;
+use retcon::eval::bootstrap::{Difference, Score};
+use retcon::eval::reading::Reading;
 
 /// All results of a benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

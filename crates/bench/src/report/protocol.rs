@@ -87,7 +87,7 @@ impl<'a> Parts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::metrics::METRICS;
+    use retcon::eval::metrics::METRICS;
 
     #[test]
     fn the_name_of_every_metric_tells_its_protocol() {

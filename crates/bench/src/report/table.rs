@@ -3,8 +3,8 @@
 use super::format::number;
 use super::names::{UNEDITED, labels, settings};
 use super::protocol::{Parts, Protocol};
-use crate::bench::results::{Better, MetricInfo, Results, Row, Unit};
-use crate::eval::bootstrap::Score;
+use crate::results::{Better, MetricInfo, Results, Row, Unit};
+use retcon::eval::bootstrap::Score;
 
 /// Which metrics a table has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +207,7 @@ fn mark_best(rows: &mut [Line], column: usize, better: Better) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::report::sample;
+    use crate::report::sample;
 
     #[test]
     fn a_teacher_forced_number_never_stands_alone() {

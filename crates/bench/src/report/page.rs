@@ -8,8 +8,8 @@ mod plain;
 use self::data::Data;
 use self::plain::plain;
 use super::markdown::title;
-use crate::bench::results::Results;
-use crate::html::escape;
+use crate::results::Results;
+use retcon::html::escape;
 
 const INDEX: &str = include_str!("page/index.html");
 
@@ -85,7 +85,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::bench::report::sample;
+    use crate::report::sample;
 
     /// The JSON within the page.
     fn embedded(page: &str) -> Value {

@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use crate::bench::results::Unit;
+use crate::results::Unit;
 
 /// `value` as a table shows it, without its unit: shares in percent; `–` where it is no number.
 #[must_use]

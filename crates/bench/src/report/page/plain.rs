@@ -2,8 +2,8 @@
 
 use super::super::format::unit;
 use super::super::table::{Column, Line, Table, Which, tables};
-use crate::bench::results::Results;
-use crate::html::escape;
+use crate::results::Results;
+use retcon::html::escape;
 
 /// One table a setting, in HTML.
 pub(super) fn plain(results: &Results) -> String {

@@ -6,7 +6,7 @@ use super::super::format::unit;
 use super::super::protocol::Protocol;
 use super::super::table::{Column, Line, Table, Which, tables};
 use super::inline;
-use crate::bench::results::{Better, Results};
+use crate::results::{Better, Results};
 
 /// Columns of numbers that a table has at most, unless one axis alone has more.
 const WIDEST: usize = 4;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::bench::results::{Results, Row};
+use crate::results::{Results, Row};
 
 /// What the row of the model without an edit has for a method.
 pub(super) const UNEDITED: &str = "unedited";
@@ -61,7 +61,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::bench::report::sample;
+    use crate::report::sample;
 
     #[test]
     fn rows_of_a_method_are_told_apart_by_what_differs() {

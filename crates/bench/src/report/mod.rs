@@ -17,7 +17,7 @@ mod table;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use retcon_model::atomic;
+use retcon::model::atomic;
 
 pub use self::csv::csv;
 pub use self::format::{number, p_value};
@@ -26,8 +26,8 @@ pub use self::page::page;
 pub use self::parquet::parquet;
 pub use self::protocol::{Parts, Protocol};
 pub use self::table::{Cell, Column, Line, Table, Which, tables};
-use super::results::Results;
 use crate::error::Result;
+use crate::results::Results;
 
 /// Writes `index.html`, `report.md`, `records.csv` and `records.parquet` into `folder`, which is
 /// there; gives their paths in this order.

@@ -12,7 +12,7 @@ use ::parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use ::parquet::schema::types::Type;
 
 use super::record::{Record, records};
-use crate::bench::results::{About, Results};
+use crate::results::{About, Results};
 
 /// Records of a row group: what a reader holds at once.
 const GROUP: usize = 1 << 16;
@@ -152,7 +152,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::bench::report::sample;
+    use crate::report::sample;
 
     #[test]
     fn columns_are_those_of_the_csv_with_the_same_values() {

@@ -12,7 +12,7 @@ mod invented;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use retcon::bench::results::Results;
+use retcon_bench::results::Results;
 
 /// A folder with the reports of [`invented::results`], which stays for whoever wants to look at them.
 fn reports() -> &'static Path {
@@ -24,6 +24,6 @@ fn reports() -> &'static Path {
 fn written(name: &str, results: &Results) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).unwrap();
-    retcon::bench::report::write(results, &folder).unwrap();
+    retcon_bench::report::write(results, &folder).unwrap();
     folder
 }

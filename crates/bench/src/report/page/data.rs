@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use super::super::names::{UNEDITED, labels};
 use super::super::protocol::{Parts, Protocol};
 use super::super::table::{Which, chosen};
-use crate::bench::results::{About, CaseInfo, CaseResult, MetricInfo, Point, Results, Row};
-use crate::eval::bootstrap::Score;
-use crate::eval::reading::{Reading, Taken};
+use crate::results::{About, CaseInfo, CaseResult, MetricInfo, Point, Results, Row};
+use retcon::eval::bootstrap::Score;
+use retcon::eval::reading::{Reading, Taken};
 
 /// All that the script shows.
 #[derive(Serialize)]

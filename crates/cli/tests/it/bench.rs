@@ -1,0 +1,264 @@
+//! `bench`, `report`, `metrics`, `verify` and the bound of `edit`.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::dir::{Dir, EAGER, FACT, fixture};
+
+/// A benchmark that takes a second or so on a tiny model.
+fn bench(store: &str) -> Vec<String> {
+    let model = fixture("llama").display().to_string();
+    let args = [
+        "bench",
+        "--model",
+        &model,
+        "--data",
+        "world",
+        "-n",
+        "6",
+        "--methods",
+        "ft,ft-l",
+        "--settings",
+        "single,batch:3,sequential:6:1:2",
+        "--seeds",
+        "0,1",
+        "--general",
+        "4",
+        "--kept",
+        "2",
+        "--free",
+        "4",
+        "--no-tune",
+        "--store",
+        store,
+        "--quiet",
+        "--json",
+    ];
+    args.map(str::to_owned).to_vec()
+}
+
+/// The results of a run without what a clock has measured.
+fn timeless(stdout: &str) -> Value {
+    let mut results: Value = serde_json::from_str(stdout).unwrap();
+    strip(&mut results);
+    results
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !key.starts_with("time."));
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(items) => {
+            items.retain(|item| {
+                !item["metric"].as_str().is_some_and(|name| name.starts_with("time."))
+            });
+            items.iter_mut().for_each(strip);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_twenty_times_ends_with_the_same_table() {
+    let dir = Dir::new();
+    let start = Instant::now();
+    let whole = dir.run(bench("whole.sqlite"));
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+    let took = start.elapsed();
+    let mut left = 20;
+    let mut random = 7u64;
+    while left > 0 {
+        let mut child = dir.start(bench("killed.sqlite"));
+        // Anywhere from before the store is made to the end of the work.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        thread::sleep(took.mul_f64((random >> 33) as f64 / (1u64 << 31) as f64 / 3.0));
+        if child.try_wait().unwrap().is_some() {
+            // It was faster: nothing is left to kill, so start over.
+            for name in dir.names().iter().filter(|name| name.starts_with("killed.sqlite")) {
+                let path = dir.path(name);
+                fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).unwrap();
+            }
+            continue;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        left -= 1;
+    }
+    let ended = dir.run(bench("killed.sqlite"));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(timeless(&ended.stdout), timeless(&whole.stdout));
+}
+
+#[test]
+fn two_processes_share_the_work() {
+    let dir = Dir::new();
+    let whole = dir.run(bench("whole.sqlite"));
+    let other = dir.start(bench("shared.sqlite"));
+    thread::sleep(Duration::from_millis(100));
+    let mine = dir.run(bench("shared.sqlite"));
+    let other = Dir::finish(other);
+    assert_eq!((mine.code, other.code), (0, 0), "{} {}", mine.stderr, other.stderr);
+    assert_eq!(timeless(&mine.stdout), timeless(&whole.stdout));
+    assert_eq!(timeless(&other.stdout), timeless(&whole.stdout));
+}
+
+#[test]
+fn a_store_is_reported_and_another_plan_refused() {
+    let dir = Dir::new();
+    let run = dir.run(bench("s.sqlite"));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let report = dir.run(["report", "s.sqlite", "--json"]);
+    assert_eq!(timeless(&report.stdout), timeless(&run.stdout));
+    let text = dir.run(["report", "s.sqlite"]);
+    assert_eq!(text.code, 0, "{}", text.stderr);
+    for word in
+        ["single", "batch:3", "sequential:6:1:2", "unedited", "ft-l", "teacher-forced", "free"]
+    {
+        assert!(text.stdout.contains(word), "{word} is not in:\n{}", text.stdout);
+    }
+    let written = dir.run(["report", "s.sqlite", "--out", "report", "--quiet"]);
+    assert_eq!(written.code, 0, "{}", written.stderr);
+    for name in ["index.html", "report.md", "records.csv", "records.parquet"] {
+        assert!(dir.path("report").join(name).is_file(), "{name}");
+    }
+    let mut other = bench("s.sqlite");
+    let seeds = other.iter().position(|word| word == "0,1").unwrap();
+    other[seeds] = "3".to_owned();
+    let refused = dir.run(other);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("`seeds` is [0,1] there, and [3] here"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("another file with --store"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_makes_no_sense_is_told_before_anything_is_loaded() {
+    let dir = Dir::new();
+    fs::write(dir.path("notes.txt"), "not a store\n".repeat(200)).unwrap();
+    fs::write(dir.path("plan.toml"), "methods = [\"ft\"]\nmehtods = 1\n").unwrap();
+    for (args, code, message) in [
+        (vec!["bench"], 2, "no model: name one with --model"),
+        (vec!["bench", "--model", "nowhere", "--data", "world"], 2, "no methods: name some"),
+        (
+            vec!["bench", "--model", "m", "--data", "world", "--methods", "fine"],
+            2,
+            "no method `fine`",
+        ),
+        (
+            vec![
+                "bench",
+                "--model",
+                "m",
+                "--data",
+                "world",
+                "--methods",
+                "ft",
+                "--settings",
+                "some",
+            ],
+            2,
+            "setting \"some\": expected single",
+        ),
+        (
+            vec![
+                "bench",
+                "--model",
+                "m",
+                "--data",
+                "world",
+                "--methods",
+                "ft",
+                "--set",
+                "ft.stops=1",
+            ],
+            2,
+            "stops",
+        ),
+        (vec!["bench", "plan.toml"], 1, "unknown field `mehtods`"),
+        (vec!["report", "notes.txt"], 1, "notes.txt is no store of results"),
+        (vec!["report", "nothing.sqlite"], 1, "there is no such file"),
+        (vec!["metrics", "rewrite"], 2, "there is no metric `rewrite`"),
+    ] {
+        let run = dir.run(&args);
+        assert_eq!(run.code, code, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(message), "{args:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_plan_can_be_a_file() {
+    let dir = Dir::new();
+    let plan = format!(
+        "model = {:?}\ndata = \"world\"\nn = 2\nsettings = [\"single\"]\ngeneral = 2\nkept = 0\nfree = 2\n\
+         methods = [\"ft\", {{ method = \"ft\", label = \"wide\", settings = {{ blocks = \"all\" }} }}]\n",
+        fixture("llama").display().to_string()
+    );
+    fs::write(dir.path("plan.toml"), plan).unwrap();
+    let run = dir.run(["bench", "plan.toml", "--quiet", "--json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let results: Value = serde_json::from_str(&run.stdout).unwrap();
+    let rows = results["rows"].as_array().unwrap();
+    let names: Vec<_> = rows.iter().map(|row| row["method"].as_str().unwrap()).collect();
+    assert_eq!(names, ["unedited", "ft", "wide"]);
+    assert_eq!(rows[2]["settings"], json!({"blocks": "all"}));
+}
+
+#[test]
+fn metrics_are_listed_with_their_sources() {
+    let dir = Dir::new();
+    let list = dir.run(["metrics"]).stdout;
+    assert!(list.contains("rewrite.free.exact") && list.contains("ES, efficacy score"), "{list}");
+    let one = dir.run(["metrics", "neighbor.prefer"]).stdout;
+    assert!(one.contains("arXiv 2202.05262") && one.contains("NS, specificity"), "{one}");
+}
+
+#[test]
+fn verify_is_a_gate() {
+    let dir = Dir::new();
+    let model = fixture("llama").display().to_string();
+    let edit = [&["edit", &model, FACT, "--out", "e.safetensors"][..], &EAGER].concat();
+    assert_eq!(dir.run(edit).code, 0);
+    let verify =
+        |limits: &[&str]| dir.run([&["verify", &model, "e.safetensors"][..], limits].concat());
+    let passed = verify(&["--min-efficacy", "1", "--markdown", "v.md"]);
+    assert_eq!(passed.code, 0, "{}", passed.stderr);
+    assert!(passed.stdout.contains("ok: 1 edit within the limits"), "{}", passed.stdout);
+    let markdown = fs::read_to_string(dir.path("v.md")).unwrap();
+    assert!(markdown.starts_with("# Verified\n") && markdown.contains("| ok |"), "{markdown}");
+    let refused = verify(&["--max-drift", "1e-9", "--json"]);
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    let json: Value = serde_json::from_str(&refused.stdout).unwrap();
+    assert_eq!(json["passed"], false);
+    assert!(json["checks"][3]["value"].as_f64().unwrap() > 1e-9);
+    let bad = verify(&["--min-efficacy", "90"]);
+    assert_eq!(bad.code, 2);
+    assert!(bad.stderr.contains("a share between 0 and 1, found: 90"), "{}", bad.stderr);
+}
+
+#[test]
+fn an_edit_is_held_back_to_a_bound_on_the_drift() {
+    let dir = Dir::new();
+    let model = fixture("llama").display().to_string();
+    let edit = |more: &[&str]| {
+        let args =
+            [&["edit", &model, FACT, "--force", "--keep-failed", "--json"][..], &EAGER, more];
+        let run = dir.run(args.concat());
+        let json: Value = serde_json::from_str(&run.stdout).unwrap();
+        (run, json)
+    };
+    let (_, free) = edit(&[]);
+    let drift = |json: &Value| json["report"]["drift"]["mean_kl"].as_f64().unwrap();
+    let bound = drift(&free) / 4.0;
+    let (run, held) = edit(&["--max-drift", &bound.to_string()]);
+    // The report asks its own texts, which are those that the bound was measured over.
+    assert!(drift(&held) <= bound * 1.001, "{} {bound}", drift(&held));
+    assert!(drift(&held) > bound / 20.0, "{} {bound}", drift(&held));
+    assert!(run.stderr.contains("of the change: drift"), "{}", run.stderr);
+    let (none, error) = edit(&["--max-drift", "1e-30"]);
+    assert_eq!(none.code, 1);
+    assert!(error["error"].as_str().unwrap().contains("no change stays within"), "{error}");
+}
