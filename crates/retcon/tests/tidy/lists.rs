@@ -3,6 +3,7 @@
 use std::fs;
 
 use retcon::METHODS;
+use retcon::eval::METRICS;
 use retcon::data::datasets::DATASETS;
 use retcon::model::{Checkpoint, FAMILIES};
 
@@ -45,6 +46,16 @@ fn every_data_set_is_in_the_docs_with_its_keys() {
         missing.map(|(key, _)| format!("{}: {key}", dataset.name)).collect::<Vec<_>>()
     });
     hold(missing.collect(), "Describe the format and the key in docs/data.md.");
+}
+
+#[test]
+fn every_metric_is_in_the_docs() {
+    let docs = read("docs/evaluation.md");
+    let missing = METRICS.iter().filter(|metric| !docs.contains(&format!("`{}`", metric.name)));
+    hold(
+        missing.map(|metric| metric.name.to_owned()).collect(),
+        "Define the metric in docs/evaluation.md.",
+    );
 }
 
 #[test]
