@@ -3,8 +3,8 @@
 use std::fs;
 
 use retcon::METHODS;
-use retcon::eval::METRICS;
 use retcon::data::datasets::DATASETS;
+use retcon::eval::METRICS;
 use retcon::model::{Checkpoint, FAMILIES};
 
 use crate::hold;
