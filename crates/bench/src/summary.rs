@@ -2,12 +2,14 @@
 
 mod columns;
 mod numbers;
+mod sheet;
 
 use std::collections::BTreeMap;
 
 use crate::results::{
     About, CaseInfo, CaseResult, MetricInfo, Point, QuestionInfo, Results, Row, Versus,
 };
+use rayon::prelude::*;
 use retcon::data::Case;
 use retcon::eval::bootstrap::{Difference, Score};
 use retcon::eval::reading::Reading;
@@ -15,9 +17,10 @@ use serde_json::Map;
 
 use crate::error::Result;
 use crate::plan::Plan;
-use crate::store::{self, Store};
+use crate::store::Store;
 use columns::{Column, columns};
-use numbers::{Numbers, of_case, of_state};
+use numbers::Numbers;
+use sheet::{Measured, Sheet};
 
 /// The seed of all intervals: a report is the same whenever it is made.
 const SEED: u64 = 0;
@@ -42,8 +45,9 @@ pub fn summarize(store: &Store) -> Result<Results> {
             sheets.push(material.sheet(setting, method, &jobs));
         }
     }
-    let mut rows: Vec<Row> = sheets.iter().map(|sheet| material.row(sheet)).collect();
-    material.compare(&sheets, &mut rows);
+    let rows = sheets.par_iter().enumerate();
+    let rows = rows.map(|(i, sheet)| material.row(sheet, &sheets, i));
+    let rows: Vec<Row> = rows.collect();
     let results = sheets.iter().enumerate().flat_map(|(row, sheet)| material.results(row, sheet));
     let results = results.collect();
     let has = |column: &&Column| rows.iter().any(|row| row.scores.contains_key(column.name));
@@ -73,115 +77,9 @@ struct Material<'a> {
     before: &'a [Option<Vec<Reading>>],
 }
 
-/// All that was measured of a method under a setting.
-struct Sheet<'a> {
-    setting: usize,
-    method: Option<usize>,
-    /// Each case after all edits, or after its own where each is undone.
-    last: Vec<Measured<'a>>,
-    /// The same after each check of a sequence; with how many edits.
-    checks: BTreeMap<usize, Vec<Measured<'a>>>,
-    /// Of the whole model: under each metric one number a text, or a case where each is undone.
-    state: Numbers,
-    n_planned: usize,
-}
-
-/// A case under a method.
-struct Measured<'a> {
-    case: usize,
-    seed: u64,
-    n_edits: usize,
-    answers: Option<&'a store::Answers>,
-    numbers: BTreeMap<&'static str, f64>,
-}
-
 impl<'a> Material<'a> {
-    /// The model as it was, on the cases of a setting that have been asked.
-    fn unedited(&self, setting: usize, jobs: &[store::Row]) -> Sheet<'a> {
-        let n = self.plan.settings[setting].n_cases(self.cases.len());
-        let asked = (0..n).filter_map(|case| Some((case, self.before[case].as_ref()?)));
-        let measured = asked.map(|(case, before)| Measured {
-            case,
-            seed: 0,
-            n_edits: 0,
-            answers: None,
-            numbers: of_case(&self.cases[case], before, before),
-        });
-        let state = jobs.iter().find_map(|row| row.measured.as_ref()).map(|measured| {
-            let unmoved = measured.moved.iter().map(numbers::unmoved).collect::<Vec<_>>();
-            of_state(&unmoved, false)
-        });
-        let (last, state) = (measured.collect(), state.unwrap_or_default());
-        Sheet { setting, method: None, last, checks: BTreeMap::new(), state, n_planned: n }
-    }
-
-    fn sheet<'b>(&self, setting: usize, method: usize, jobs: &'b [store::Row]) -> Sheet<'b> {
-        let kind = self.plan.settings[setting];
-        let n_planned = kind.n_cases(self.cases.len()) * self.plan.seeds.len();
-        let mut sheet = Sheet {
-            setting,
-            method: Some(method),
-            last: Vec::new(),
-            checks: BTreeMap::new(),
-            state: Numbers::new(),
-            n_planned,
-        };
-        for &seed in &self.plan.seeds {
-            let mine = jobs.iter().filter(|row| {
-                let job = &row.job;
-                (job.setting, job.method, job.seed) == (setting, method, seed)
-            });
-            let done: Vec<_> = mine.filter_map(|row| Some((row, row.measured.as_ref()?))).collect();
-            for (place, &(row, measured)) in done.iter().enumerate() {
-                let is_last = !kind.is_sequential() || place + 1 == done.len();
-                self.add(&mut sheet, row, measured, is_last);
-            }
-        }
-        sheet
-    }
-
-    /// Adds what a job measured.
-    fn add<'b>(
-        &self,
-        sheet: &mut Sheet<'b>,
-        row: &'b store::Row,
-        measured: &'b store::Measured,
-        is_last: bool,
-    ) {
-        let kind = self.plan.settings[sheet.setting];
-        let n = row.job.cases.len() as f64;
-        let mut seconds = BTreeMap::from([("time.edit", measured.edit_seconds / n)]);
-        seconds.insert("time.all", measured.seconds / n);
-        for answers in &measured.answers {
-            let Some(before) = &self.before[answers.case] else { continue };
-            let mut numbers = of_case(&self.cases[answers.case], before, &answers.readings);
-            if answers.online {
-                numbers = numbers::online(&numbers);
-            }
-            let (case, seed) = (answers.case, row.job.seed);
-            if row.job.cases.contains(&case) && (answers.online || !kind.is_sequential()) {
-                numbers.extend(seconds.clone());
-            }
-            let n_edits =
-                if kind.is_sequential() { row.job.cases.end } else { row.job.cases.len() };
-            let measured = || Measured { case, seed, n_edits, answers: Some(answers), numbers };
-            match (kind.is_sequential(), answers.online) {
-                (false, _) | (true, true) => sheet.last.push(measured()),
-                (true, false) => {
-                    sheet.checks.entry(n_edits).or_default().push(measured());
-                }
-            }
-        }
-        if is_last {
-            for (name, numbers) in
-                of_state(&measured.moved, row.job.cases.len() == 1 && !kind.is_sequential())
-            {
-                sheet.state.entry(name).or_default().extend(numbers);
-            }
-        }
-    }
-
-    fn row(&self, sheet: &Sheet<'_>) -> Row {
+    /// What a sheet came to, and how it differs from those after it.
+    fn row(&self, sheet: &Sheet<'_>, all: &[Sheet<'_>], place: usize) -> Row {
         let setting = self.plan.settings[sheet.setting];
         let final_of = sheet.finals();
         let failed = sheet.last.iter().filter(|m| m.answers.is_some_and(|a| a.error.is_some()));
@@ -202,7 +100,7 @@ impl<'a> Material<'a> {
             by_group: self.by_group(&final_of),
             scores,
             curve: curve.collect(),
-            versus: Vec::new(),
+            versus: self.versus(sheet, all, place),
         }
     }
 
@@ -219,7 +117,7 @@ impl<'a> Material<'a> {
     fn results(&self, row: usize, sheet: &Sheet<'_>) -> Vec<CaseResult> {
         let result = |measured: &&Measured<'_>| {
             let (case, before) = (&self.cases[measured.case], self.before[measured.case].as_ref()?);
-            let answers = measured.answers?;
+            let answers = measured.answers.filter(|answers| !answers.online)?;
             let pairs = before.iter().cloned().zip(answers.readings.iter().cloned());
             let answers_of: Vec<[Reading; 2]> = pairs.map(|(b, a)| [b, a]).collect();
             let questions = case.questions.iter().zip(&answers_of);
@@ -265,32 +163,22 @@ impl<'a> Material<'a> {
         columns.collect()
     }
 
-    /// Adds to each row how it differs from those after it of the same setting.
-    fn compare(&self, sheets: &[Sheet<'_>], rows: &mut [Row]) {
-        for (i, sheet) in sheets.iter().enumerate() {
-            for (j, other) in sheets.iter().enumerate().skip(i + 1) {
-                if sheet.method.is_none() || sheet.setting != other.setting {
-                    continue;
-                }
-                for column in self.columns.iter().filter(|column| column.headline) {
-                    let pairs = pairs(&sheet.finals(), &other.finals(), column.name);
-                    if let Some(difference) = Difference::of(&pairs, SEED) {
-                        let metric = column.name.to_owned();
-                        rows[i].versus.push(Versus { row: j, metric, difference });
-                    }
+    /// How a sheet differs from those after it of the same setting.
+    fn versus(&self, sheet: &Sheet<'_>, all: &[Sheet<'_>], place: usize) -> Vec<Versus> {
+        let mut versus = Vec::new();
+        for (row, other) in all.iter().enumerate().skip(place + 1) {
+            if sheet.method.is_none() || sheet.setting != other.setting {
+                continue;
+            }
+            for column in self.columns.iter().filter(|column| column.headline) {
+                let pairs = pairs(&sheet.finals(), &other.finals(), column.name);
+                if let Some(difference) = Difference::of(&pairs, SEED) {
+                    let metric = column.name.to_owned();
+                    versus.push(Versus { row, metric, difference });
                 }
             }
         }
-    }
-}
-
-impl<'a> Sheet<'a> {
-    /// Each case at the end: of a sequence after its last check, with what was seen online.
-    fn finals(&self) -> Vec<&Measured<'a>> {
-        match self.checks.last_key_value() {
-            Some((_, checked)) => checked.iter().chain(&self.last).collect(),
-            None => self.last.iter().collect(),
-        }
+        versus
     }
 }
 

@@ -1,0 +1,131 @@
+//! All that was measured of a method under a setting, case by case.
+
+use std::collections::BTreeMap;
+
+use super::Material;
+use super::numbers::{Numbers, of_case, of_state, online, unmoved};
+use crate::store;
+
+/// All that was measured of a method under a setting.
+pub(super) struct Sheet<'a> {
+    pub(super) setting: usize,
+    pub(super) method: Option<usize>,
+    /// Each case after all edits, or after its own where each is undone.
+    pub(super) last: Vec<Measured<'a>>,
+    /// The same after each check of a sequence; with how many edits.
+    pub(super) checks: BTreeMap<usize, Vec<Measured<'a>>>,
+    /// Of the whole model: under each metric one number a text, or a case where each is undone.
+    pub(super) state: Numbers,
+    pub(super) n_planned: usize,
+}
+
+/// A case under a method.
+pub(super) struct Measured<'a> {
+    pub(super) case: usize,
+    pub(super) seed: u64,
+    pub(super) n_edits: usize,
+    pub(super) answers: Option<&'a store::Answers>,
+    pub(super) numbers: BTreeMap<&'static str, f64>,
+}
+
+impl<'a> Material<'a> {
+    /// The model as it was, on the cases of a setting that have been asked.
+    pub(super) fn unedited(&self, setting: usize, jobs: &[store::Row]) -> Sheet<'a> {
+        let n = self.plan.settings[setting].n_cases(self.cases.len());
+        let asked = (0..n).filter_map(|case| Some((case, self.before[case].as_ref()?)));
+        let measured = asked.map(|(case, before)| Measured {
+            case,
+            seed: 0,
+            n_edits: 0,
+            answers: None,
+            numbers: of_case(&self.cases[case], before, before),
+        });
+        let state = jobs.iter().find_map(|row| row.measured.as_ref()).map(|measured| {
+            let unmoved = measured.moved.iter().map(unmoved).collect::<Vec<_>>();
+            of_state(&unmoved, false)
+        });
+        let (last, state) = (measured.collect(), state.unwrap_or_default());
+        Sheet { setting, method: None, last, checks: BTreeMap::new(), state, n_planned: n }
+    }
+
+    pub(super) fn sheet<'b>(
+        &self,
+        setting: usize,
+        method: usize,
+        jobs: &'b [store::Row],
+    ) -> Sheet<'b> {
+        let kind = self.plan.settings[setting];
+        let n_planned = kind.n_cases(self.cases.len()) * self.plan.seeds.len();
+        let mut sheet = Sheet {
+            setting,
+            method: Some(method),
+            last: Vec::new(),
+            checks: BTreeMap::new(),
+            state: Numbers::new(),
+            n_planned,
+        };
+        for &seed in &self.plan.seeds {
+            let mine = jobs.iter().filter(|row| {
+                let job = &row.job;
+                (job.setting, job.method, job.seed) == (setting, method, seed)
+            });
+            let done: Vec<_> = mine.filter_map(|row| Some((row, row.measured.as_ref()?))).collect();
+            for (place, &(row, measured)) in done.iter().enumerate() {
+                let is_last = !kind.is_sequential() || place + 1 == done.len();
+                self.add(&mut sheet, row, measured, is_last);
+            }
+        }
+        sheet
+    }
+
+    /// Adds what a job measured.
+    fn add<'b>(
+        &self,
+        sheet: &mut Sheet<'b>,
+        row: &'b store::Row,
+        measured: &'b store::Measured,
+        is_last: bool,
+    ) {
+        let kind = self.plan.settings[sheet.setting];
+        let n = row.job.cases.len() as f64;
+        let mut seconds = BTreeMap::from([("time.edit", measured.edit_seconds / n)]);
+        seconds.insert("time.all", measured.seconds / n);
+        for answers in &measured.answers {
+            let Some(before) = &self.before[answers.case] else { continue };
+            let mut numbers = of_case(&self.cases[answers.case], before, &answers.readings);
+            if answers.online {
+                numbers = online(&numbers);
+            }
+            let (case, seed) = (answers.case, row.job.seed);
+            if row.job.cases.contains(&case) && (answers.online || !kind.is_sequential()) {
+                numbers.extend(seconds.clone());
+            }
+            let n_edits =
+                if kind.is_sequential() { row.job.cases.end } else { row.job.cases.len() };
+            let measured = || Measured { case, seed, n_edits, answers: Some(answers), numbers };
+            match (kind.is_sequential(), answers.online) {
+                (false, _) | (true, true) => sheet.last.push(measured()),
+                (true, false) => {
+                    sheet.checks.entry(n_edits).or_default().push(measured());
+                }
+            }
+        }
+        if is_last {
+            for (name, numbers) in
+                of_state(&measured.moved, row.job.cases.len() == 1 && !kind.is_sequential())
+            {
+                sheet.state.entry(name).or_default().extend(numbers);
+            }
+        }
+    }
+}
+
+impl<'a> Sheet<'a> {
+    /// Each case at the end: of a sequence after its last check, with what was seen online.
+    pub(super) fn finals(&self) -> Vec<&Measured<'a>> {
+        // Sequences with other seeds may have come less far.
+        let checked = self.checks.values().flatten().map(|m| ((m.seed, m.case), m));
+        let checked: BTreeMap<_, _> = checked.collect();
+        checked.into_values().chain(&self.last).collect()
+    }
+}
