@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, StorageRef, Tensor};
+use pulp::WithSimd;
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -183,6 +184,25 @@ pub(crate) fn rows_per_task(width: usize) -> usize {
 #[inline(always)]
 pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
+}
+
+/// As [`vectorized`], for work that uses registers by name.
+#[inline(always)]
+pub(crate) fn in_registers<W: WithSimd>(work: W) -> W::Output {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// Tells the processor that memory at `place` will be read soon.
+#[inline(always)]
+pub(crate) fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every such processor has the instruction, and it changes nothing.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 /// `a + b`, elementwise, for tensors of one shape. On the CPU candle's own sum would wake a second

@@ -24,6 +24,7 @@
 //! | [`loss`] | [`logits`](loss::logits) | `cap(h wᵀ + bias)` |
 //! | | [`cross_entropy`](loss::cross_entropy) | `-sum weight log p(target)`, and scores by row |
 //! | | [`kl`](loss::kl) | `sum weight KL`, to or from given log-probabilities |
+//! | | [`cross_entropy_and_kl`](loss::cross_entropy_and_kl) | both, for some rows each |
 //! | | [`log_softmax`](loss::log_softmax) | log-probabilities, without a gradient |
 //!
 //! Beside them, [`trained`] steps a weight along its gradients, and [`moment`] sums outer products

@@ -1,6 +1,7 @@
 //! The numbers that the CPU loops are written for: `f32` to work with, `f64` to check against.
 
 use candle_core::{CpuStorage, WithDType};
+use pulp::Simd;
 
 /// A floating-point number with the functions that vectorize in a loop.
 pub trait Real: WithDType + std::ops::Neg<Output = Self> + std::iter::Sum + 'static {
@@ -51,6 +52,26 @@ pub trait Real: WithDType + std::ops::Neg<Output = Self> + std::iter::Sum + 'sta
     fn larger(self, other: Self) -> Self {
         if other > self { other } else { self }
     }
+
+    /// As many of them as one register of `S` holds.
+    type Vector<S: Simd>: Copy;
+
+    /// A vector of which every number is `x`.
+    fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
+
+    /// `a b + sum`, number by number, as [`Real::mul_add`].
+    fn mul_add_vectors<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        sum: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
+    /// The vectors that `numbers` begin with.
+    fn vectors<S: Simd>(numbers: &[Self]) -> &[Self::Vector<S>];
+
+    /// The vectors that `numbers` begin with, to write.
+    fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [Self::Vector<S>];
 
     /// The largest number of this type that is not above `x`.
     fn not_above(x: f64) -> Self;
@@ -139,6 +160,28 @@ impl Real for f32 {
     fn sqrt(self) -> Self {
         Self::sqrt(self)
     }
+
+    type Vector<S: Simd> = S::f32s;
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, x: Self) -> S::f32s {
+        simd.splat_f32s(x)
+    }
+
+    #[inline(always)]
+    fn mul_add_vectors<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(a, b, sum)
+    }
+
+    #[inline(always)]
+    fn vectors<S: Simd>(numbers: &[Self]) -> &[S::f32s] {
+        S::as_simd_f32s(numbers).0
+    }
+
+    #[inline(always)]
+    fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [S::f32s] {
+        S::as_mut_simd_f32s(numbers).0
+    }
 }
 
 impl Real for f64 {
@@ -184,6 +227,28 @@ impl Real for f64 {
     #[inline(always)]
     fn sqrt(self) -> Self {
         Self::sqrt(self)
+    }
+
+    type Vector<S: Simd> = S::f64s;
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, x: Self) -> S::f64s {
+        simd.splat_f64s(x)
+    }
+
+    #[inline(always)]
+    fn mul_add_vectors<S: Simd>(simd: S, a: S::f64s, b: S::f64s, sum: S::f64s) -> S::f64s {
+        simd.mul_add_f64s(a, b, sum)
+    }
+
+    #[inline(always)]
+    fn vectors<S: Simd>(numbers: &[Self]) -> &[S::f64s] {
+        S::as_simd_f64s(numbers).0
+    }
+
+    #[inline(always)]
+    fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [S::f64s] {
+        S::as_mut_simd_f64s(numbers).0
     }
 }
 

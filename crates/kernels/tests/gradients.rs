@@ -8,7 +8,9 @@ use retcon_kernels::attention::{self, Attention, Mask, Sequences, attention};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::composed::composed;
 use retcon_kernels::linear::{self, Matrix, add_bias, linear};
-use retcon_kernels::loss::{self, Direction, Head, cross_entropy, kl, log_softmax, logits};
+use retcon_kernels::loss::{
+    self, Direction, Head, cross_entropy, cross_entropy_and_kl, kl, log_softmax, logits,
+};
 use retcon_kernels::norm::{self, layer_norm, rms_norm};
 use retcon_kernels::rope::{self, Pairing, Rotary, rope};
 use retcon_kernels::rows::{self, add, gather_rows, scale, scatter_add_rows, set_rows};
@@ -176,6 +178,9 @@ fn objectives() {
             case.cross_entropy(&inputs);
             case.cross_entropy(&inputs[..2]);
             case.divergences(&inputs);
+            if n > 1 {
+                case.both(&inputs);
+            }
         }
     }
 }
@@ -252,6 +257,27 @@ impl Case<'_> {
             close("per_row", &column(&found.per_row), &column(&other.per_row), 1e-10);
             close("loss", found.loss.value(), other.loss.value(), 1e-10);
         }
+    }
+
+    /// Both at once, for the first row and the others, against one after the other.
+    fn both(&self, inputs: &[Tensor]) {
+        let (targets, cap) = (self.targets[..1].to_vec(), self.cap);
+        let n = self.weights.len() - 1;
+        let base = self.base.narrow(0, 1, n).expect("rows");
+        let run = |x: &[&Var]| {
+            let base = base.to_dtype(x[0].value().dtype())?;
+            cross_entropy_and_kl(x[0], &self.head(x), &targets, &base, self.weights)
+        };
+        let (to, at, of, weighted) = (base.clone(), targets.clone(), n, self.weighted());
+        let plain = move |x: &[Tensor]| {
+            let logits = loss::reference::logits(&x[0], &x[1], x.get(2), cap)?;
+            let scores = loss::reference::cross_entropy(&logits.narrow(0, 0, 1)?, &at)?;
+            let unlikely = scores.narrow(1, 0, 1)?.squeeze(1)?.neg()?;
+            let direction = Direction::ToReference;
+            let divergences = loss::reference::kl(&logits.narrow(0, 1, of)?, &to, direction)?;
+            weighted(Tensor::cat(&[unlikely, divergences], 0)?)
+        };
+        check("cross_entropy_and_kl", inputs, |x| Ok(run(x)?.0.loss), plain);
     }
 }
 

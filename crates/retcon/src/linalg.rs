@@ -29,9 +29,12 @@ impl Factor {
         let n = matrix.nrows();
         let mean = (0..n).map(|i| matrix[(i, i)]).sum::<f64>() / n.max(1) as f64;
         for ridge in RIDGES {
-            let mut ridged = matrix.clone();
-            (0..n).for_each(|i| ridged[(i, i)] += ridge * mean);
-            let Ok(factor) = ridged.llt(Side::Lower) else { continue };
+            let ridged = (ridge > 0.0).then(|| {
+                let mut ridged = matrix.clone();
+                (0..n).for_each(|i| ridged[(i, i)] += ridge * mean);
+                ridged
+            });
+            let Ok(factor) = ridged.as_ref().unwrap_or(matrix).llt(Side::Lower) else { continue };
             let made = Self { factor, ridge };
             /// Beyond it a solution has no digit left that means something.
             const WORST: f64 = 1e13;

@@ -2,8 +2,11 @@
 //! at once, and the gradients are computed on the way forward.
 
 mod native;
+mod pass;
 pub mod reference;
 mod streamed;
+
+use std::ops::Range;
 
 use candle_core::Tensor;
 
@@ -14,6 +17,7 @@ use crate::cpu;
 use crate::error::Result;
 use crate::linear::{Matrix, add_bias, linear};
 use crate::real;
+use crate::rows::{add, gather_rows};
 use crate::shape;
 
 /// The unembedding: `logits = cap(h wᵀ + bias)`.
@@ -80,7 +84,11 @@ pub fn cross_entropy(h: &Var, head: &Head<'_>, targets: &[u32], weights: &[f64])
     real::dispatch!(h.value().dtype(), T => {
         let rows = native::Targets { targets, weights };
         let (loss, scores) = match streamed::frozen(head) {
-            Some(weight) => streamed::cross_entropy::<T>(h, head, weight, &rows)?,
+            Some(weight) => {
+                let none = streamed::References { said: &[], weights: &[] };
+                let found = streamed::loss::<T>(h, head, weight, &rows, none)?;
+                (found.loss, found.scores)
+            }
             None => native::fused::<T, _>(h, head, &rows)?,
         };
         let (log_prob, margin) = scores.into_iter().unzip();
@@ -116,6 +124,47 @@ pub fn kl(
         let rows = native::Divergences { reference: &reference, direction, weights };
         let (loss, per_row) = native::fused::<T, _>(h, head, &rows)?;
         Ok(Divergence { loss, per_row })
+    })
+}
+
+/// As [`cross_entropy`] for the first rows of `h`, one for each of `targets`, and as [`kl`] for the
+/// rows behind them, [to](Direction::ToReference) the reference: gives the loss of both, and each
+/// divergence. Where the head is frozen, its weight is read once for all of them.
+///
+/// # Errors
+/// As those.
+pub fn cross_entropy_and_kl(
+    h: &Var,
+    head: &Head<'_>,
+    targets: &[u32],
+    reference: &Tensor,
+    weights: &[f64],
+) -> Result<(Scored, Vec<f64>)> {
+    const OP: &str = "cross_entropy_and_kl";
+    let (n, n_vocab) = head.check(OP, h.value())?;
+    shape::check_len(OP, "weights", n, weights.len())?;
+    shape::check(OP, "reference", &[n.saturating_sub(targets.len()), n_vocab], reference)?;
+    shape::check_indices(OP, n_vocab, targets)?;
+    let (weights, kl_weights) = weights.split_at(targets.len());
+    let Some(weight) = streamed::frozen(head).filter(|_| h.value().device().is_cpu()) else {
+        let part = |rows: Range<usize>| {
+            let rows: Vec<u32> = rows.map(|row| row as u32).collect();
+            gather_rows(h, &rows)
+        };
+        let scored = cross_entropy(&part(0..targets.len())?, head, targets, weights)?;
+        let others = part(targets.len()..n)?;
+        let found = kl(&others, head, reference, Direction::ToReference, kl_weights)?;
+        let loss = add(&scored.loss, &found.loss)?;
+        return Ok((Scored { loss, ..scored }, found.per_row));
+    };
+    let reference = reference.contiguous()?;
+    real::dispatch!(h.value().dtype(), T => {
+        let said = cpu::read::<T>(&reference)?;
+        let others = streamed::References { said: &said, weights: kl_weights };
+        let rows = native::Targets { targets, weights };
+        let found = streamed::loss::<T>(h, head, weight, &rows, others)?;
+        let (log_prob, margin) = found.scores.into_iter().unzip();
+        Ok((Scored { loss: found.loss, log_prob, margin }, found.divergences))
     })
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::Threads;
 use super::view::{Mat, MatMut, Shared};
 use crate::autograd::Onto;
-use crate::cpu::{dot, vectorized};
+use crate::cpu::{dot, prefetch, vectorized};
 use crate::real::Real;
 
 /// `y (+)= x wᵀ` for `x` `[n, d_in]`, `w` `[d_out, d_in]`, `y` `[n, d_out]`, all with contiguous
@@ -173,7 +173,7 @@ fn by_columns<T: Real, const N: usize>(
 ) {
     let mut output = outputs.start;
     while output + OUTPUTS <= outputs.end {
-        let sums = products::<T, N, OUTPUTS>(columns, std::array::from_fn(|i| w.row(output + i)));
+        let sums = products::<T, N, OUTPUTS>(columns, some(w, output), some(w, output + OUTPUTS));
         for (i, sums) in sums.iter().enumerate() {
             for (row, &sum) in rows.clone().zip(sums) {
                 put(row, output + i, sum);
@@ -182,30 +182,68 @@ fn by_columns<T: Real, const N: usize>(
         output += OUTPUTS;
     }
     for output in output..outputs.end {
-        let [sums] = products(columns, [w.row(output)]);
+        let [sums] = products(columns, [w.row(output)], [w.row(output)]);
         for (row, &sum) in rows.clone().zip(&sums) {
             put(row, output, sum);
         }
     }
 }
 
-/// `sums[o][lane] = sum_i w[o][i] columns[i][lane]`.
+/// The rows of `w` from `first` on, the last one again where there are no more.
+#[inline(always)]
+fn some<'a, T: Real, const O: usize>(w: Mat<'a, T>, first: usize) -> [&'a [T]; O] {
+    std::array::from_fn(
+        #[inline(always)]
+        |i| w.row((first + i).min(w.n_rows - 1)),
+    )
+}
+
+/// Numbers of a weight's row that are met in one go: at least what one line of a cache holds.
+const STRETCH: usize = 16;
+
+/// `sums[o][lane] = sum_i w[o][i] columns[i][lane]`. Meanwhile `next`, of which the products are
+/// wanted next, is fetched.
 #[inline(always)]
 fn products<T: Real, const N: usize, const O: usize>(
     columns: &[[T; N]],
     w: [&[T]; O],
+    next: [&[T]; O],
 ) -> [[T; N]; O] {
-    let w = w.map(|w| &w[..columns.len()]);
+    let (stretches, last) = columns.as_chunks::<STRETCH>();
     let mut sums = [[T::ZERO; N]; O];
-    for (i, column) in columns.iter().enumerate() {
+    for (i, columns) in stretches.iter().enumerate() {
+        next.iter().for_each(|next| prefetch(&next[i * STRETCH]));
+        let of_stretch = w.map(
+            #[inline(always)]
+            |w| &w.as_chunks().0[i],
+        );
+        add_products(&mut sums, columns, of_stretch);
+    }
+    for (i, column) in last.iter().enumerate() {
+        let of_last = w.map(
+            #[inline(always)]
+            |w| std::array::from_ref(&w[stretches.len() * STRETCH + i]),
+        );
+        add_products(&mut sums, &[*column], of_last);
+    }
+    sums
+}
+
+/// `sums[o][lane] += sum_i w[o][i] columns[i][lane]`.
+#[inline(always)]
+fn add_products<T: Real, const N: usize, const O: usize, const K: usize>(
+    sums: &mut [[T; N]; O],
+    columns: &[[T; N]; K],
+    w: [&[T; K]; O],
+) {
+    for (i, &column) in columns.iter().enumerate() {
         for (sums, w) in sums.iter_mut().zip(w) {
             let w = w[i];
-            for (sum, &x) in sums.iter_mut().zip(column) {
+            for (sum, x) in sums.iter_mut().zip(column) {
                 *sum = w.mul_add(x, *sum);
             }
         }
     }
-    sums
 }
 
 /// Splits `0..n` among the threads, where an item costs `cost` multiplications.

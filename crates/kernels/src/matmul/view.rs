@@ -110,6 +110,17 @@ impl<'a, T: Real> MatMut<'a, T> {
             life: PhantomData,
         }
     }
+
+    /// All columns, apart from one another in runs of `width`, each with its first column.
+    pub(super) fn apart(self, width: usize) -> Vec<(usize, Self)> {
+        let part = |from: usize| {
+            let n_cols = width.min(self.n_cols - from);
+            // SAFETY: in bounds, and no column is in two of the runs.
+            let numbers = unsafe { self.numbers.add(from) };
+            (from, MatMut { numbers, n_cols, ..self })
+        };
+        (0..self.n_cols).step_by(width).map(part).collect()
+    }
 }
 
 /// A matrix in memory of which several threads write different parts.

@@ -164,21 +164,23 @@ impl Written<'_> {
         let spot = self.recipe.spots(self.model)[0];
         let target = self.states(self.model, self.recipe.start, spot)? + offsets;
         let mut walk = Walk::new(self.model, self.subjects, self.weights(Of::All))?;
-        let mut bare = match self.recipe.through {
-            Of::Bare => Some(Walk::new(self.model, self.subjects, self.weights(Of::Bare))?),
-            Of::All => None,
-        };
+        let reads_bare = [self.recipe.through, self.recipe.present].contains(&Of::Bare);
+        let bare = || Walk::new(self.model, self.subjects, self.weights(Of::Bare));
+        let mut bare = reads_bare.then(bare).transpose()?;
         let mut current = self.model.clone();
         let mut changes = Vec::new();
         for (i, &block) in self.blocks.iter().enumerate() {
             let keys = walk.keys(&current, block)?;
-            let through = bare.as_mut().map(|walk| walk.keys(&current, block)).transpose()?;
+            let of_bare = bare.as_mut().map(|walk| walk.keys(&current, block)).transpose()?;
             let past = past::keys(self.model, block, keys.nrows(), self.recipe.past)?;
             check_finite(keys.as_ref(), &format!("a key of block {block}"))?;
             let part = self.recipe.spread.part(self.blocks.len() - i);
-            let present = self.states(&current, self.recipe.present, spot)?;
+            let here = bare.as_ref().filter(|_| self.recipe.present == Of::Bare).unwrap_or(&walk);
+            let present =
+                here.clone().states(&current, self.last(), Site::Block(self.last(), spot))?;
             let missing = faer::Scale(part) * (&target - present);
-            let through = through.as_ref().map(Mat::as_ref);
+            let through = of_bare.as_ref().filter(|_| self.recipe.through == Of::Bare);
+            let through = through.map(Mat::as_ref);
             let mu = self.recipe.mu(keys.nrows());
             let solved = solve(&metrics.of(block)?, mu, keys.as_ref(), past.as_ref(), through)?;
             let change = self.change(block, missing, solved.right, solved.condition)?;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 use retcon_kernels::autograd::Var;
-use retcon_kernels::loss::{Direction, Head, cross_entropy, kl};
+use retcon_kernels::loss::{Head, Scored, cross_entropy, cross_entropy_and_kl};
 use retcon_kernels::rows::{add, gather_rows, scatter_add_rows};
 use retcon_kernels::squares::norms;
 use retcon_model::Hidden;
@@ -60,22 +60,17 @@ impl<'a> Objective<'a> {
         let bias = model.head_bias()?;
         let head = model.head(bias.as_ref())?;
         let weights = self.weights(open);
-        let targets = gather_rows(&x, &open.targets)?;
-        let scored = cross_entropy(&targets, &head, &open.tokens, &weights)?;
-        let divergences = self.divergences(open, &x, &head)?;
+        let (scored, divergences) = self.judged(open, &x, &head, &weights)?;
         let rates = self.rates(subjects);
         let lengths = norms(offsets, &rates)?;
-        let mut loss = add(&scored.loss, &lengths.loss)?;
-        if let Some((divergence, _)) = &divergences {
-            loss = add(&loss, divergence)?;
-        }
+        let loss = add(&scored.loss, &lengths.loss)?;
         let n_sites = self.prepared.norms.len();
         let (mut losses, mut satisfied) = (Vec::new(), Vec::new());
         for (i, &subject) in subjects.iter().enumerate() {
             let rows = open.of_subject[i].clone();
             let leads = rows.clone().all(|row| scored.margin[row] > 0.0);
             self.led[subject] = if leads { self.led[subject] + 1 } else { 0 };
-            let divergence = divergences.as_ref().map_or(0.0, |(_, of_row)| of_row[i]);
+            let divergence = divergences.get(i).copied().unwrap_or(0.0);
             let unlikely: f64 = rows.map(|row| -weights[row] * scored.log_prob[row]).sum();
             let sites = i * n_sites..(i + 1) * n_sites;
             let length: f64 = sites.map(|site| rates[site] * lengths.per_row[site]).sum();
@@ -100,18 +95,22 @@ impl<'a> Objective<'a> {
         weights
     }
 
-    /// The divergence of what the essences say from what they said: the weighted sum, and each.
-    fn divergences(
+    /// What the targets get, and how far what the essences say is from what they said, where that
+    /// matters; the loss is of both.
+    fn judged(
         &self,
         open: &Open,
         x: &Var,
         head: &Head<'_>,
-    ) -> Result<Option<(Var, Vec<f64>)>> {
-        let Some(said) = &open.said else { return Ok(None) };
-        let essences = gather_rows(x, &open.essences)?;
-        let weights = vec![self.search.kl; open.essences.len()];
-        let found = kl(&essences, head, said, Direction::ToReference, &weights)?;
-        Ok(Some((found.loss, found.per_row)))
+        weights: &[f64],
+    ) -> Result<(Scored, Vec<f64>)> {
+        let Some(said) = &open.said else {
+            let targets = gather_rows(x, &open.targets)?;
+            return Ok((cross_entropy(&targets, head, &open.tokens, weights)?, Vec::new()));
+        };
+        let rows = gather_rows(x, &[&open.targets[..], &open.essences].concat())?;
+        let weights = [weights, &vec![self.search.kl; open.essences.len()]].concat();
+        Ok(cross_entropy_and_kl(&rows, head, &open.tokens, said, &weights)?)
     }
 
     /// What an offset's norm counts, for each subject and site.
