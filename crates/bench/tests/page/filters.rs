@@ -133,7 +133,9 @@ fn little_is_shown_as_well_as_much() {
         }
         results
     };
-    let few: [(&str, fn() -> Results, &str); 2] =
+    /// A name, results, and what the page says of them.
+    type Few = (&'static str, fn() -> Results, &'static str);
+    let few: [Few; 2] =
         [("empty", nothing, "None of 0 results"), ("few", no_answers, "None of 3 results")];
     for (name, results, count) in few {
         let Some((browser, _)) = shown([1280, 900], || written(name, &results())) else { return };
