@@ -90,6 +90,8 @@ impl<'a> Material<'a> {
             let measured: Vec<&Measured<'_>> = measured.iter().collect();
             Point { n_edits, scores: self.scores(&measured) }
         });
+        let curve: Vec<Point> = curve.collect();
+        scores.extend(horizon(&curve).map(|score| ("horizon".to_owned(), score)));
         Row {
             method: chosen.map_or(UNEDITED.to_owned(), |chosen| chosen.label.clone()),
             settings: chosen.map_or_else(Map::new, |chosen| chosen.settings.clone()),
@@ -99,7 +101,7 @@ impl<'a> Material<'a> {
             n_failed: failed.count(),
             by_group: self.by_group(&final_of),
             scores,
-            curve: curve.collect(),
+            curve,
             versus: self.versus(sheet, all, place),
         }
     }
@@ -180,6 +182,15 @@ impl<'a> Material<'a> {
         }
         versus
     }
+}
+
+/// How many edits a sequence has come to while most of them held; one number, so without an interval.
+fn horizon(curve: &[Point]) -> Option<Score> {
+    const MOST: f64 = 0.6;
+    let holds =
+        |point: &&Point| point.scores.get("rewrite.tf.sequence").is_some_and(|s| s.mean >= MOST);
+    let last = curve.iter().filter(holds).map(|point| point.n_edits).max().unwrap_or(0) as f64;
+    (!curve.is_empty()).then_some(Score { mean: last, low: last, high: last, n: curve.len() })
 }
 
 /// The numbers of two methods on the same cases with the same seeds.

@@ -11,6 +11,7 @@ mod wordpiece;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 use tokenizers::PostProcessorWrapper;
@@ -38,6 +39,8 @@ pub struct Tokenizer {
     n_vocab: usize,
     /// What has to stand before a word inside of a text, when that is encoded alone.
     lead: &'static str,
+    /// Its fingerprint, where it has been asked for.
+    fingerprint: OnceLock<String>,
 }
 
 /// The ids with a role of their own.
@@ -85,7 +88,8 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(Error::tokenizer(path))?;
         inner.with_padding(None);
         let n_vocab = n_vocab(&inner);
-        let mut tokenizer = Self { path: path.to_owned(), inner, special, n_vocab, lead: "" };
+        let (path, fingerprint) = (path.to_owned(), OnceLock::new());
+        let mut tokenizer = Self { path, inner, special, n_vocab, lead: "", fingerprint };
         tokenizer.lead = tokenizer.find_lead()?;
         Ok(tokenizer)
     }
@@ -104,9 +108,13 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`] where it can't be written down.
     pub fn fingerprint(&self) -> Result<String> {
+        if let Some(known) = self.fingerprint.get() {
+            return Ok(known.clone());
+        }
         let text = self.inner.to_string(false).map_err(Error::tokenizer(&self.path))?;
         let hash = Sha256::digest(text.as_bytes());
-        Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+        let fingerprint: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(self.fingerprint.get_or_init(|| fingerprint).clone())
     }
 
     /// The ids of `text`, without any that surround a sequence.

@@ -146,6 +146,15 @@ const OTHERS: &[Other] = &[
         Better::Lower,
         true,
     ),
+    (
+        "horizon",
+        "CP@60",
+        "edits up to the last check at which rewrite.tf.sequence is 60% or more",
+        OURS,
+        Unit::Number,
+        Better::Higher,
+        true,
+    ),
     ("time.edit", "", "seconds of editing, an edit", OURS, Unit::Seconds, Better::Lower, true),
     ("time.all", "", "seconds with measuring, an edit", OURS, Unit::Seconds, Better::Lower, false),
 ];

@@ -1,5 +1,6 @@
 //! `bench`: methods on cases, into a store; what is in it already is not done again.
 
+use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
@@ -85,13 +86,13 @@ fn plan(
     });
     let precision = format!("{:?}", shell.options.precision).to_lowercase();
     Ok(Plan {
-        model: job.model.to_string(),
+        model: job.model.name(),
         fingerprint: retcon::stats::fingerprint(model, model.spec().n_blocks)?,
         precision,
-        data: job.data.display().to_string(),
+        data: file_name(&job.data),
         dataset: dataset.name.to_owned(),
         statistics: match &job.statistics {
-            Statistics::File(path) => path.display().to_string(),
+            Statistics::File(path) => file_name(path),
             Statistics::Text(text) => text.corpus.clone(),
         },
         methods: methods.collect::<Result<_>>()?,
@@ -99,6 +100,11 @@ fn plan(
         seeds: job.seeds.clone(),
         asking: job.asking,
     })
+}
+
+/// What tells a file to people; that its content is the same is told by the cases.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// Makes sure that the memory of this machine is enough, before hours have gone into it.
