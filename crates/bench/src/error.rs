@@ -8,7 +8,10 @@ use std::path::PathBuf;
 pub enum Error {
     /// A model can't be edited or measured.
     #[error(transparent)]
-    Retcon(#[from] retcon::Error),
+    Retcon(retcon::Error),
+    /// The user has stopped the work.
+    #[error("stopped")]
+    Stopped,
     /// A setting is written in a way that has no meaning.
     #[error(
         "setting {found:?}: expected single[:CASES], batch:EDITS[:CASES] or \
@@ -78,6 +81,15 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl From<retcon::Error> for Error {
+    fn from(error: retcon::Error) -> Self {
+        match error {
+            retcon::Error::Canceled => Self::Stopped,
+            error => Self::Retcon(error),
+        }
+    }
 }
 
 impl From<retcon::model::Error> for Error {

@@ -16,7 +16,7 @@ use crate::work::{Bench, Chain};
 /// ends it, what was measured stays, and the next call goes on from there.
 ///
 /// # Errors
-/// [`crate::Error::Full`], [`crate::Error::Store`], [`retcon::Error::Canceled`], and what would end every
+/// [`crate::Error::Full`], [`crate::Error::Store`], [`crate::Error::Stopped`], and what would end every
 /// job: that statistics are missing, for one. What ends one edit alone is noted with its cases.
 pub fn run(ctx: &Ctx<'_>, store: &mut Store, plan: &Plan, model: &Model) -> Result<()> {
     let bench = Bench::new(store, plan, model)?;

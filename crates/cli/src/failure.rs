@@ -88,9 +88,8 @@ fn code(error: &Error) -> u8 {
 }
 
 fn is_canceled(error: &Error) -> bool {
-    use retcon_bench::Error as Bench;
     matches!(error.downcast_ref(), Some(retcon::Error::Canceled))
-        || matches!(error.downcast_ref(), Some(Bench::Retcon(retcon::Error::Canceled)))
+        || matches!(error.downcast_ref(), Some(retcon_bench::Error::Stopped))
 }
 
 /// Whoever read our output, such as `head`, has seen enough.

@@ -175,7 +175,7 @@ fn what_is_canceled_goes_on_where_it_was() {
         n_runs += 1;
         match run(&ctx, &mut store, &plan, &model) {
             Ok(()) => break,
-            Err(Error::Retcon(retcon::Error::Canceled)) => {}
+            Err(Error::Stopped) => {}
             Err(error) => panic!("{error}"),
         }
     }

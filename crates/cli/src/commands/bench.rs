@@ -39,7 +39,9 @@ pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
     let done = all(shell, job, &mut store, &plan, &model, statistics.as_ref());
     done.with_context(|| {
         let store = job.store.display();
-        format!("what was measured is in {store}, and the same command goes on from there")
+        format!(
+            "what was measured is in {store}, and the same command goes on from there; it ended"
+        )
     })?;
     report::show(shell, &store, Which::Headline, None)
 }
