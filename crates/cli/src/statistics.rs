@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use retcon::data::Corpus;
-use retcon::stats::{self, Given, Kept, Source};
+use retcon::stats::{self, Given, Kept, Once, Source};
 
 use crate::cache;
 use crate::job::{Statistics, Text};
@@ -17,7 +17,7 @@ impl Statistics {
             Self::File(path) => {
                 Box::new(Given { path: path.clone(), statistics: stats::read(path)?.into() })
             }
-            Self::Text(text) => Box::new(text.kept()?),
+            Self::Text(text) => Box::new(Once::new(text.kept()?)),
         })
     }
 }

@@ -22,7 +22,7 @@ use super::walk::Walk;
 use super::{Ctx, Editor, record};
 use crate::data::Fact;
 use crate::error::{Error, Result};
-use crate::linalg::{Factor, NullSpace, check_finite, mean, to_mat, to_tensor};
+use crate::linalg::{Factor, check_finite, mean, to_mat, to_tensor};
 use crate::stats::{self, Statistics};
 
 /// A recipe under the name of a method.
@@ -86,11 +86,12 @@ impl<'a> Metrics<'a> {
 
     fn of(&self, block: usize) -> Result<Metric> {
         let Some(statistics) = &self.statistics else { return Ok(Metric::Identity) };
+        if self.recipe.metric == MetricName::NullSpace {
+            let space = statistics.null_space(block, self.recipe.threshold)?;
+            return Ok(Metric::NullSpace(space));
+        }
         let what = stats::name(block);
         let mut moment = mean(&statistics.moment(block)?);
-        if self.recipe.metric == MetricName::NullSpace {
-            return Ok(Metric::NullSpace(NullSpace::new(&moment, self.recipe.threshold, &what)?));
-        }
         (0..moment.nrows()).for_each(|i| moment[(i, i)] += self.recipe.ridge);
         let factor = Factor::new(&moment, &what)?;
         Ok(Metric::Moment(moment, factor))

@@ -11,6 +11,8 @@
 //! the identity (UltraEdit, MALMEN). Where there are more keys than a key is wide, the same is computed
 //! as `S = Kᵀ (μ M⁻¹ + K Kᵀ)⁻¹`. Everything is in `f64`; no inverse is formed.
 
+use std::sync::Arc;
+
 use faer::{Mat, MatRef};
 
 use crate::error::Result;
@@ -24,7 +26,7 @@ pub enum Metric {
     /// `tr(Δ C Δᵀ)`, with `C` and its factor.
     Moment(Mat<f64>, Factor),
     /// `tr(Δ Δᵀ)`, and nothing outside of a null space.
-    NullSpace(NullSpace),
+    NullSpace(Arc<NullSpace>),
 }
 
 /// A solution.

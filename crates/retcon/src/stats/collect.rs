@@ -106,7 +106,8 @@ pub fn collect(
         converged: false,
     };
     let moments = blocks.iter().map(|&block| (block, Moment::new(width))).collect();
-    let fresh = Statistics { about, moments, begins: BTreeMap::new() };
+    let fresh =
+        Statistics { about, moments, begins: BTreeMap::new(), spaces: super::Spaces::default() };
     let start = match resume {
         Some(path) if path.is_file() => file::read(path)?.going_on(fresh),
         _ => fresh,

@@ -32,7 +32,7 @@ struct Header {
 /// # Errors
 /// Where the file can't be written.
 pub fn write(statistics: &Statistics, path: &Path) -> Result<()> {
-    let Statistics { about, moments, begins } = statistics;
+    let Statistics { about, moments, begins, .. } = statistics;
     let n_rows = moments.iter().map(|(&block, moment)| (block, moment.n_rows())).collect();
     let header = Header { version: VERSION, about: about.clone(), n_rows };
     let header = serde_json::to_string(&header).expect("a header has string keys");
@@ -85,7 +85,7 @@ pub fn read(path: &Path) -> Result<Statistics> {
             begins.insert(block, numbers.collect());
         }
     }
-    Ok(Statistics { about: header.about, moments, begins })
+    Ok(Statistics { about: header.about, moments, begins, spaces: super::Spaces::default() })
 }
 
 fn bad(path: &Path, what: String) -> Error {

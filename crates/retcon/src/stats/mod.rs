@@ -8,6 +8,8 @@ mod collect;
 mod convergence;
 mod file;
 mod kept;
+mod once;
+mod spaces;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -21,10 +23,13 @@ use sha2::{Digest, Sha256};
 pub use collect::{Plan, collect, n_bytes, name};
 pub use file::{read, write};
 pub use kept::Kept;
+pub use once::Once;
+pub use spaces::Spaces;
 
 use crate::data::Corpus;
 use crate::edit::Ctx;
 use crate::error::{Error, Result};
+use crate::linalg::{NullSpace, mean};
 
 /// Second moments of keys, and what they are of.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +41,8 @@ pub struct Statistics {
     /// For each block, the key of the token that begins every sequence, where the model has one:
     /// the same every time, as it sees nothing else.
     pub begins: BTreeMap<usize, Vec<f32>>,
+    /// Null spaces that have been asked for.
+    pub spaces: Spaces,
 }
 
 /// What statistics were computed from.
@@ -93,6 +100,16 @@ impl Statistics {
 }
 
 impl Statistics {
+    /// The directions in which the keys of `block` have less than `threshold`, found once.
+    ///
+    /// # Errors
+    /// As [`Statistics::moment`] and [`NullSpace::new`].
+    pub fn null_space(&self, block: usize, threshold: f64) -> Result<Arc<NullSpace>> {
+        self.spaces.of(block, threshold, || {
+            NullSpace::new(&mean(&self.moment(block)?), threshold, &name(block))
+        })
+    }
+
     /// Makes sure that the moment of `block` is there, and of enough tokens.
     ///
     /// # Errors
