@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex};
 use crate::error::Result;
 use crate::linalg::NullSpace;
 
-/// Null spaces by block and by threshold, of statistics and all of their clones.
+/// Null spaces of statistics and all of their clones.
 #[derive(Clone, Debug, Default)]
-pub struct Spaces(Arc<Mutex<BTreeMap<(usize, u64), Arc<NullSpace>>>>);
+pub struct Spaces(Arc<Mutex<Known>>);
+
+/// By block and by the bits of the threshold.
+type Known = BTreeMap<(usize, u64), Arc<NullSpace>>;
 
 impl Spaces {
     /// That of `block` below `threshold`, made by `make` the first time.
