@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`] says all that results depend on. A [`Store`] holds it with its cases and jobs; workers, in
 //! one process or several, take jobs, edit, measure, and write what they measured in one
-//! transaction ([`run`]). [`summarize`] makes [`Results`] of a store, finished or not, which reports show.
+//! transaction ([`run()`]). [`summarize`] makes [`Results`] of a store, finished or not, which reports show.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
