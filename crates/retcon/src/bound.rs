@@ -11,22 +11,18 @@ use retcon_model::{Delta, Model};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::data::{Fact, Prompt, unrelated};
+use crate::data::Fact;
 use crate::edit::finetune::RADIUS;
-use crate::edit::lookup::fits;
 use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
-use crate::eval::drift::Drift;
-use crate::eval::held::{Held, HeldText, Holds};
+use crate::eval::drift::{Drift, as_held, unrelated_prompts};
+use crate::eval::held::Held;
 
 /// Shares that are tried after the whole change.
 const N_TRIALS: usize = 8;
 
 /// The least share of a change that is worth trying.
 const LEAST: f64 = 1e-3;
-
-/// Held-out texts over which the drift is measured.
-const N_TEXTS: usize = 40;
 
 /// A change within a bound.
 #[derive(Clone, Debug)]
@@ -63,7 +59,8 @@ pub fn within(
         let (expected, found) = ("a positive number of nats".to_owned(), max_drift.to_string());
         return Err(Error::BadSetting { key: "max_drift", expected, found });
     }
-    let held = Held::new(model, &texts(model, facts)?)?;
+    // The texts that the report of the edit is going to measure.
+    let held = Held::new(model, &as_held(&unrelated_prompts(facts, ctx.seed)?))?;
     let whole = (method.editor)(settings.clone())?.edit(ctx, model, facts)?;
     let change = Change { ctx, model, method, settings, facts, whole: &whole };
     let mut trials = Vec::new();
@@ -96,18 +93,6 @@ pub fn within(
             Err(Error::OutOfBound { bound: max_drift, least })
         }
     }
-}
-
-/// Texts that have nothing to do with `facts`.
-fn texts(model: &Model, facts: &[Fact]) -> Result<Vec<HeldText>> {
-    let mut texts = Vec::new();
-    for probe in unrelated(facts, N_TEXTS, 0) {
-        let prompt = Prompt::new(&probe.prompt, None)?;
-        if fits(model, &prompt, "it")? {
-            texts.push(HeldText { holds: Holds::Text, prompt, answer: None });
-        }
-    }
-    Ok(texts)
 }
 
 /// A change that can be held back.

@@ -258,6 +258,11 @@ fn an_edit_is_held_back_to_a_bound_on_the_drift() {
     assert!(drift(&held) <= bound * 1.001, "{} {bound}", drift(&held));
     assert!(drift(&held) > bound / 20.0, "{} {bound}", drift(&held));
     assert!(run.stderr.contains("of the change: drift"), "{}", run.stderr);
+    // With another seed other texts are measured, on both sides.
+    let (_, free) = edit(&["--seed", "3"]);
+    let bound = drift(&free) / 4.0;
+    let (_, held) = edit(&["--seed", "3", "--max-drift", &bound.to_string()]);
+    assert!(drift(&held) <= bound * 1.001, "{} {bound}", drift(&held));
     let (none, error) = edit(&["--max-drift", "1e-30"]);
     assert_eq!(none.code, 1);
     assert!(error["error"].as_str().unwrap().contains("no change stays within"), "{error}");

@@ -4,7 +4,7 @@ use retcon_model::Model;
 use serde::{Deserialize, Serialize};
 
 use super::held::{Held, HeldText, Holds, Moved};
-use crate::data::Prompt;
+use crate::data::{Fact, Prompt, unrelated};
 use crate::error::Result;
 
 /// The distance between what two models say, over the positions of some texts.
@@ -38,13 +38,29 @@ impl Drift {
     }
 }
 
-/// Compares `before` and `after` at every position of `prompts`; an encoder's at the masks.
+/// Prompts that have nothing to do with `facts`: what the drift of an edit is measured over.
+///
+/// # Errors
+/// Where one of them is no prompt.
+pub fn unrelated_prompts(facts: &[Fact], seed: u64) -> Result<Vec<Prompt>> {
+    const N_PROMPTS: usize = 40;
+    let probes = unrelated(facts, N_PROMPTS, seed);
+    probes.iter().map(|probe| Ok(Prompt::new(&probe.prompt, None)?)).collect()
+}
+
+/// `prompts` as held-out texts.
+#[must_use]
+pub fn as_held(prompts: &[Prompt]) -> Vec<HeldText> {
+    let text =
+        |prompt: &Prompt| HeldText { holds: Holds::Text, prompt: prompt.clone(), answer: None };
+    prompts.iter().map(text).collect()
+}
+
+/// Compares `before` and `after` at every position of `prompts`; an encoder's at the masks. Prompts
+/// longer than what the model takes are left out.
 ///
 /// # Errors
 /// What the tokenizer and the models report.
 pub fn drift(before: &Model, after: &Model, prompts: &[Prompt]) -> Result<Drift> {
-    let text =
-        |prompt: &Prompt| HeldText { holds: Holds::Text, prompt: prompt.clone(), answer: None };
-    let texts: Vec<HeldText> = prompts.iter().map(text).collect();
-    Ok(Drift::of(&Held::new(before, &texts)?.moved(before, after)?))
+    Ok(Drift::of(&Held::new(before, &as_held(prompts))?.moved(before, after)?))
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{begins_with, first};
 use super::belief::{Belief, believe, believe_and_note};
-use super::drift::{Drift, drift};
+use super::drift::{Drift, drift, unrelated_prompts};
 use super::questions::{Counts, Kind, Question, questions};
-use crate::data::{Fact, Prompt, unrelated};
+use crate::data::Fact;
 use crate::edit::lookup::fits;
 use crate::error::Result;
 
@@ -61,9 +61,6 @@ impl Report {
     }
 }
 
-/// Unrelated prompts over which the drift is measured.
-const N_DRIFT: usize = 40;
-
 /// Asks both models about `facts`, and measures the drift between them.
 ///
 /// # Errors
@@ -82,16 +79,8 @@ pub fn compare(
     let rows: Vec<Row> = rows.collect();
     let edits = || rows.iter().filter(|row| row.kind == Kind::Edit);
     let success = edits().all(Row::is_as_wanted);
-    let prompts = unrelated(facts, N_DRIFT, seed);
-    let prompts = prompts.iter().map(|probe| Prompt::new(&probe.prompt, None));
-    let mut short = Vec::new();
-    for prompt in prompts {
-        let prompt = prompt?;
-        if fits(before, &prompt, "it")? {
-            short.push(prompt);
-        }
-    }
-    Ok(Report { success, rows, drift: drift(before, after, &short)? })
+    let drift = drift(before, after, &unrelated_prompts(facts, seed)?)?;
+    Ok(Report { success, rows, drift })
 }
 
 /// The questions that are no longer, with their answers, than the model takes. Those that are made
