@@ -12,7 +12,7 @@ use clap_complete::Shell as CompletionShell;
 
 pub(crate) use bench::{Bench, Metrics, Report, Verify};
 pub(crate) use data::Data;
-pub(crate) use stats::{Stats, Text, Tune};
+pub(crate) use stats::{Statistics, Stats, Text, Tune};
 pub(crate) use trace::Trace;
 
 const NOTES: &str = "\
@@ -186,10 +186,7 @@ pub(crate) struct Edit {
     #[command(flatten)]
     pub(crate) aliases: Aliases,
     #[command(flatten)]
-    pub(crate) text: Text,
-    /// Statistics of this file, in place of those in the cache
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["corpus", "window", "tokens", "tolerance"])]
-    pub(crate) stats: Option<PathBuf>,
+    pub(crate) statistics: Statistics,
     /// Of everything random
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -234,10 +234,7 @@ fn edit(args: args::Edit) -> Result<Edit> {
         method,
         given,
         may_tune: !args.no_tune,
-        statistics: match args.stats {
-            Some(file) => Statistics::File(file),
-            None => Statistics::Text(stats::text(args.text)?),
-        },
+        statistics: stats::statistics(args.statistics)?,
         max_drift: args.max_drift,
         seed: args.seed,
         deltas: args.delta,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as Group;
 
-use super::Text;
+use super::Statistics;
 
 #[derive(Debug, Group)]
 pub(crate) struct Bench {
@@ -62,11 +62,8 @@ pub(crate) struct Bench {
     /// Go on where the memory may not be enough
     #[arg(long)]
     pub(crate) force: bool,
-    /// Statistics of this file, in place of those in the cache
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["corpus", "window", "tokens", "tolerance"])]
-    pub(crate) stats: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) text_of_statistics: Text,
+    pub(crate) statistics: Statistics,
 }
 
 #[derive(Debug, Group)]

@@ -4,6 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args as Group;
 
+/// Where statistics come from.
+#[derive(Debug, Group)]
+#[command(next_help_heading = "Statistics")]
+pub(crate) struct Statistics {
+    /// Statistics of this file, in place of those in the cache
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["corpus", "window", "tokens", "tolerance"])]
+    pub(crate) stats: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) text: Text,
+}
+
 /// The text that statistics are computed over, and how.
 #[derive(Debug, Group)]
 #[command(next_help_heading = "Statistics")]

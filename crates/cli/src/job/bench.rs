@@ -8,7 +8,7 @@ use retcon_bench::{Asking, Setting, Store};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::stats::{Statistics, text};
+use super::stats::{Statistics, statistics};
 use super::{facts, has_folder, typed};
 use crate::args;
 use crate::failure::usage;
@@ -159,10 +159,7 @@ pub(super) fn bench(args: args::Bench) -> Result<Bench> {
         workers: args.workers,
         may_tune: !args.no_tune,
         force: args.force,
-        statistics: match args.stats {
-            Some(file) => Statistics::File(file),
-            None => Statistics::Text(text(args.text_of_statistics)?),
-        },
+        statistics: statistics(args.statistics)?,
     })
 }
 

@@ -65,7 +65,14 @@ pub(super) fn tune(args: args::Tune) -> Result<Tune> {
     })
 }
 
-pub(super) fn text(args: args::Text) -> Result<Text> {
+pub(super) fn statistics(args: args::Statistics) -> Result<Statistics> {
+    Ok(match args.stats {
+        Some(file) => Statistics::File(file),
+        None => Statistics::Text(text(args.text)?),
+    })
+}
+
+fn text(args: args::Text) -> Result<Text> {
     let args::Text { corpus, window, tokens: most_tokens, tolerance } = args;
     if window == 0 {
         bail!(usage("--window: expected at least 1, found: 0"));

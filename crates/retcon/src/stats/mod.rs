@@ -134,6 +134,17 @@ pub trait Source: Sync {
     -> Result<Arc<Statistics>>;
 }
 
+impl<S: Source + ?Sized> Source for &S {
+    fn statistics(
+        &self,
+        ctx: &Ctx<'_>,
+        model: &Model,
+        blocks: &[usize],
+    ) -> Result<Arc<Statistics>> {
+        (**self).statistics(ctx, model, blocks)
+    }
+}
+
 /// Computes them every time, over a text.
 #[derive(Clone, Debug)]
 pub struct Fresh {

@@ -29,7 +29,7 @@ use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
 use crate::eval::accuracy::{said, share};
 use crate::eval::metrics::harmonic;
-use crate::stats::{Source, Statistics};
+use crate::stats::Once;
 
 /// What was tried, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,9 +108,9 @@ pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tun
         return Err(Error::KnowsTooLittle { found: n_known, needed: ROUNDS[0] });
     }
     let blocks = candidates::blocks(model, method);
-    let statistics = statistics(ctx, model, method, &blocks)?;
-    let known = Known(statistics);
-    let ctx = &Ctx { statistics: &known, ..*ctx };
+    let statistics = Once::new(ctx.statistics);
+    let ctx = &Ctx { statistics: &statistics, ..*ctx };
+    get_all(ctx, model, method, &blocks)?;
     let sweep = Sweep { ctx, model, method, cases: &cases };
     let fixed = candidates::fixed(model, method, ctx.seed)?;
     let mut done = 0;
@@ -147,15 +147,15 @@ pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tun
     })
 }
 
-/// The statistics of all blocks that will be tried, in one pass; `None` for a method without any.
-fn statistics(
+/// Gets the statistics of all blocks that will be tried, in one pass, where the method needs any.
+fn get_all(
     ctx: &Ctx<'_>,
     model: &Model,
     method: &Method,
     choices: &[Map<String, Value>],
-) -> Result<Option<Arc<Statistics>>> {
+) -> Result<()> {
     if (method.defaults)().get("metric").is_none_or(|metric| metric == "identity") {
-        return Ok(None);
+        return Ok(());
     }
     let mut all = BTreeSet::new();
     for choice in choices {
@@ -163,17 +163,7 @@ fn statistics(
         all.extend(blocks.resolve(model.spec().n_blocks)?);
     }
     let all: Vec<usize> = all.into_iter().collect();
-    Ok(Some(ctx.statistics.statistics(ctx, model, &all)?))
-}
-
-/// Statistics that are there, of the model at hand.
-struct Known(Option<Arc<Statistics>>);
-
-impl Source for Known {
-    fn statistics(&self, _: &Ctx<'_>, _: &Model, blocks: &[usize]) -> Result<Arc<Statistics>> {
-        let none = || Error::NoStatistics { block: blocks.first().copied().unwrap_or_default() };
-        self.0.clone().ok_or_else(none)
-    }
+    ctx.statistics.statistics(ctx, model, &all).map(|_| ())
 }
 
 /// Those that were tried more come first, and of these the better ones.
