@@ -172,8 +172,9 @@ impl<'a> Material<'a> {
             if sheet.method.is_none() || sheet.setting != other.setting {
                 continue;
             }
+            let (mine, theirs) = (sheet.finals(), other.finals());
             for column in self.columns.iter().filter(|column| column.headline) {
-                let pairs = pairs(&sheet.finals(), &other.finals(), column.name);
+                let pairs = pairs(&mine, &theirs, column.name);
                 if let Some(difference) = Difference::of(&pairs, SEED) {
                     let metric = column.name.to_owned();
                     versus.push(Versus { row, metric, difference });

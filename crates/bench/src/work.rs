@@ -67,7 +67,7 @@ impl<'a> Bench<'a> {
     fn ask_before(&self, ctx: &Ctx<'_>, store: &Store, job: &Job) -> Result<()> {
         for case in job.cases.clone() {
             if store.before(case)?.is_none() {
-                check(ctx)?;
+                ctx.check()?;
                 store.note_before(case, &self.ask(self.model, case, When::Before)?)?;
             }
         }
@@ -147,7 +147,7 @@ impl Doing<'_> {
         model: &Model,
         cases: Range<usize>,
     ) -> Result<(Option<Delta>, Option<String>)> {
-        check(self.ctx)?;
+        self.ctx.check()?;
         let start = Instant::now();
         let edited = self.editor.edit(self.ctx, model, &self.bench.facts(cases));
         self.seconds += start.elapsed().as_secs_f64();
@@ -165,7 +165,7 @@ impl Doing<'_> {
         error: Option<&String>,
     ) -> Result<Vec<Answers>> {
         let answers = cases.map(|case| {
-            check(self.ctx)?;
+            self.ctx.check()?;
             let readings = self.bench.ask(model, case, When::After)?;
             Ok(Answers { case, online: false, readings, error: error.cloned() })
         });
@@ -188,12 +188,4 @@ fn is_final(error: &Failure) -> bool {
             | Failure::SharedBlocks { .. }
             | Failure::BadFolder { .. }
     )
-}
-
-fn check(ctx: &Ctx<'_>) -> Result<()> {
-    use std::sync::atomic::Ordering;
-    match ctx.cancel.load(Ordering::Relaxed) {
-        true => Err(Failure::Canceled.into()),
-        false => Ok(()),
-    }
 }

@@ -129,11 +129,20 @@ impl Ctx<'_> {
     /// # Errors
     /// [`Error::Canceled`] where the user has stopped the work.
     pub fn report(&self, progress: &Progress) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) {
-            return Err(Error::Canceled);
-        }
+        self.check()?;
         (self.progress)(progress);
         Ok(())
+    }
+
+    /// Stops here where the user wants it.
+    ///
+    /// # Errors
+    /// [`Error::Canceled`].
+    pub fn check(&self) -> Result<()> {
+        match self.cancel.load(Ordering::Relaxed) {
+            true => Err(Error::Canceled),
+            false => Ok(()),
+        }
     }
 }
 

@@ -14,12 +14,7 @@ pub(super) fn cases(
     file: &TextFile,
     read: impl Fn(Line<'_>, usize) -> Result<Case>,
 ) -> Result<Cases> {
-    let mut collected = Collected::of(file.path.clone());
-    for (idx, (origin, text)) in file.records()?.into_iter().enumerate() {
-        let line = Line { text, origin: &origin };
-        collected.push(line, read(line, idx))?;
-    }
-    collected.finish()
+    each(file, |line, idx| Ok(read(line, idx)))
 }
 
 /// Reads each record of a file of our own, of which no case is left out.
@@ -27,11 +22,15 @@ pub(super) fn strictly(
     file: &TextFile,
     read: impl Fn(Line<'_>, usize) -> Result<Case>,
 ) -> Result<Cases> {
+    each(file, |line, idx| read(line, idx).map(Ok).map_err(|error| line.place(error)))
+}
+
+/// Reads each record; an outer error ends the reading, an inner one may leave a case out.
+fn each(file: &TextFile, read: impl Fn(Line<'_>, usize) -> Result<Result<Case>>) -> Result<Cases> {
     let mut collected = Collected::of(file.path.clone());
     for (idx, (origin, text)) in file.records()?.into_iter().enumerate() {
         let line = Line { text, origin: &origin };
-        let case = read(line, idx).map_err(|error| line.place(error))?;
-        collected.push(line, Ok(case))?;
+        collected.push(line, read(line, idx)?)?;
     }
     collected.finish()
 }
