@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use retcon::bound::within;
 use retcon::data::Prompt;
 use retcon::edit::lookup::query;
 use retcon::eval::belief::scores;
 use retcon::eval::questions::{Counts, Kind, questions};
 use retcon::eval::{compare, drift};
+use retcon::stats::Nothing;
 use serde_json::json;
 
-use crate::{edit, facts, model};
+use crate::{edit, facts, model, with_ctx};
 
 #[test]
 fn probabilities_of_all_objects_sum_to_one() {
@@ -56,6 +58,25 @@ fn an_edit_drifts_and_says_so() {
     }
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<retcon::Report>(&json).unwrap(), report);
+}
+
+#[test]
+fn the_bound_of_an_edit_is_measured_over_the_texts_of_its_report() {
+    let model = model("llama");
+    let facts = facts(&["The capital of {France} is => Berlin"]);
+    let settings = json!({"components": ["all"], "blocks": "all", "steps": 30});
+    let settings = settings.as_object().unwrap().clone();
+    let method = retcon::Method::find("ft").unwrap();
+    // Every seed chooses other texts.
+    for seed in [0, 3, 4] {
+        let bounded =
+            with_ctx(seed, &Nothing, |ctx| within(ctx, &model, method, &settings, &facts, 1e9));
+        let bounded = bounded.unwrap();
+        let edited = model.with(&Arc::new(bounded.delta)).unwrap();
+        let report = compare(&model, &edited, &facts, Counts::default(), seed).unwrap();
+        assert_eq!(bounded.trials.len(), 1);
+        assert_eq!(bounded.trials[0].drift, report.drift, "{seed}");
+    }
 }
 
 #[test]
