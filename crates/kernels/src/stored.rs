@@ -28,6 +28,12 @@ impl Bytes {
         Some(Self { owner, range })
     }
 
+    /// Whether both are the same bytes in the same place.
+    fn is(&self, other: &Self) -> bool {
+        self.range == other.range
+            && std::ptr::addr_eq(Arc::as_ptr(&self.owner), Arc::as_ptr(&other.owner))
+    }
+
     /// All of `file`, mapped into memory: read when touched, shared by all who map it.
     ///
     /// # Errors
@@ -164,6 +170,11 @@ impl Stored {
             });
         }
         Ok(Self { format, shape, bytes })
+    }
+
+    /// Whether both are the same numbers in the same place.
+    pub fn is(&self, other: &Self) -> bool {
+        self.bytes.is(&other.bytes) && (self.format, &self.shape) == (other.format, &other.shape)
     }
 
     /// How its numbers are written.

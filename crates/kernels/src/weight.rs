@@ -29,6 +29,15 @@ impl Weight {
         }
     }
 
+    /// Whether both are the same numbers in the same place.
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Dense(a), Self::Dense(b)) => a.id() == b.id(),
+            (Self::Stored(a), Self::Stored(b)) => a.is(b),
+            _ => false,
+        }
+    }
+
     /// The numbers as a tensor of `dtype` on `device`, decoded where needed.
     ///
     /// # Errors

@@ -209,6 +209,24 @@ impl Model {
         self.replaced(&self.weights.iter().map(draw).collect::<Result<_>>()?)
     }
 
+    /// The first block that may do something else than in `other`; the number of blocks where only what
+    /// comes after them may, and `None` where nothing does. Models that share no numbers may differ
+    /// from the first on.
+    pub fn first_change(&self, other: &Self) -> Option<usize> {
+        let same_frame = Arc::ptr_eq(&self.spec, &other.spec)
+            && Arc::ptr_eq(&self.tokenizer, &other.tokenizer)
+            && self.memory.as_ref().map(Arc::as_ptr) == other.memory.as_ref().map(Arc::as_ptr);
+        if !same_frame {
+            return Some(0);
+        }
+        let first = |id: WeightId| match (id.block, id.part) {
+            (Some(stored), _) => self.spec.runs_of(stored).min().unwrap_or(0),
+            (None, Part::FinalNorm | Part::Unembed | Part::UnembedBias) => self.spec.n_blocks,
+            _ => 0,
+        };
+        self.weights.changed(&other.weights).map(first).min()
+    }
+
     /// The same model with the matrices of the blocks `span`, and what makes logits, decoded to
     /// `f32`: faster where they are used many times, for the memory that they take.
     ///

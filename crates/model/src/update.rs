@@ -23,6 +23,17 @@ pub enum Update {
 }
 
 impl Update {
+    /// Whether both are the same numbers in the same place.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Dense(a), Self::Dense(b)) => a.id() == b.id(),
+            (Self::LowRank { left, right }, Self::LowRank { left: l, right: r }) => {
+                left.id() == l.id() && right.id() == r.id()
+            }
+            _ => false,
+        }
+    }
+
     /// The shape of the weight that it changes.
     pub fn shape(&self) -> Vec<usize> {
         match self {

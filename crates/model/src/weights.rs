@@ -55,6 +55,17 @@ impl Param {
         self.update.as_ref()
     }
 
+    /// Whether both are the same numbers in the same place, and none is unknown.
+    fn is(&self, other: &Self) -> bool {
+        let is_known = |param: &Self| param.unknown.is_none() && param.beside.is_none();
+        let same_update = match (&self.update, &other.update) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.is(b),
+            _ => false,
+        };
+        is_known(self) && is_known(other) && self.base.is(&other.base) && same_update
+    }
+
     /// The base with all updates, `f32`, on `device`.
     ///
     /// # Errors
@@ -102,6 +113,14 @@ impl Weights {
     /// All weights, in the order of their names' parts.
     pub fn iter(&self) -> impl Iterator<Item = (WeightId, &Param)> {
         self.params.iter().map(|(&id, param)| (id, param))
+    }
+
+    /// The weights that are not, or not for sure, the same numbers as those of `other`.
+    pub(crate) fn changed<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = WeightId> + 'a {
+        let is_same =
+            |id: WeightId, param: &Param| other.params.get(&id).is_some_and(|p| p.is(param));
+        let mine = self.iter().filter(move |&(id, param)| !is_same(id, param)).map(|(id, _)| id);
+        mine.chain(other.iter().map(|(id, _)| id).filter(|&id| !self.has(id)))
     }
 
     /// The weight `id`.

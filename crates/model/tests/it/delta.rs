@@ -253,3 +253,21 @@ fn a_head_that_the_checkpoint_lacks_is_written_with_it() {
     assert!(config.contains("BertForMaskedLM"), "{config}");
     assert!(matches!(merge(&edited, &out).unwrap_err(), Error::Exists { .. }));
 }
+
+#[test]
+fn it_is_known_from_which_block_on_models_differ() {
+    let base = model("llama");
+    assert_eq!(base.first_change(&base.clone()), None);
+    let n_blocks = base.spec().n_blocks;
+    for (name, first) in
+        [("blocks.1.mlp.down", 1), ("blocks.0.attn.q", 0), ("embed", 0), ("unembed", n_blocks)]
+    {
+        let edited = base.with(&delta(&base, &[name], &[], 1)).unwrap();
+        assert_eq!(edited.first_change(&base), Some(first), "{name}");
+        assert_eq!(base.first_change(&edited), Some(first), "{name}");
+        assert_eq!(edited.first_change(&edited.clone()), None, "{name}");
+        assert_eq!(edited.base().first_change(&base), None, "{name}");
+    }
+    // The same numbers in another place are not known to be the same.
+    assert_eq!(model("llama").first_change(&base), Some(0));
+}

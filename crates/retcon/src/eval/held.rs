@@ -11,7 +11,7 @@ use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::log_softmax;
 use retcon_kernels::rows::gather_rows;
 use retcon_model::generate::is_decoder;
-use retcon_model::{Batch, Model};
+use retcon_model::{Batch, Hidden, Model};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Prompt;
@@ -90,6 +90,17 @@ struct Run {
     rows: Vec<u32>,
     /// What the model without an edit multiplies with its unembedding, `[rows, d_embed]`.
     x: Var,
+    /// More of that model, where it doesn't take too much.
+    kept: Option<Kept>,
+}
+
+/// What a model without an edit does along some texts.
+#[derive(Debug)]
+struct Kept {
+    /// What enters each of its blocks.
+    entering: Vec<Hidden>,
+    /// What it says at the rows that are read, `[rows, n_vocab]`, log-probabilities.
+    said: Vec<f32>,
 }
 
 /// Positions whose logits are alive at once, two of them for each.
@@ -97,6 +108,9 @@ const POSITIONS: usize = 64;
 
 /// Tokens that run at once.
 const TOKENS: usize = 2048;
+
+/// Bytes that may be kept of what the model without an edit does; beyond, it does most of that again.
+const KEPT: usize = 256 << 20;
 
 impl Held {
     /// Runs `texts` through `before`. Texts longer than what the model takes are left out.
@@ -108,11 +122,16 @@ impl Held {
         let mut texts = texts.collect::<Result<Vec<_>>>()?;
         texts.retain(|text| text.ids.len() <= before.spec().n_positions && !text.at.is_empty());
         let (mut runs, mut from, mut tokens) = (Vec::new(), 0, 0);
+        let spec = before.spec();
+        let n_numbers = |text: &Text| {
+            text.at.len() * spec.n_vocab + text.ids.len() * spec.d_model * spec.n_blocks
+        };
+        let is_kept = texts.iter().map(n_numbers).sum::<usize>() * size_of::<f32>() <= KEPT;
         for i in 0..texts.len() {
             tokens += texts[i].ids.len();
             let next = texts.get(i + 1).map_or(TOKENS, |text| text.ids.len());
             if tokens + next > TOKENS || i + 1 == texts.len() {
-                runs.push(Run::new(before, &texts, from..i + 1)?);
+                runs.push(Run::new(before, &texts, from..i + 1, is_kept)?);
                 (from, tokens) = (i + 1, 0);
             }
         }
@@ -126,8 +145,15 @@ impl Held {
     /// What the models report.
     pub fn moved(&self, before: &Model, after: &Model) -> Result<Vec<Moved>> {
         let mut moved = Vec::with_capacity(self.texts.len());
+        let last = before.spec().n_blocks - 1;
+        let first = after.first_change(before).unwrap_or(last).min(last);
         for run in &self.runs {
-            let x = after.run(&run.batch, &run.rows, &mut ())?;
+            let x = match &run.kept {
+                Some(kept) => {
+                    after.finish(first, kept.entering[first].clone(), &run.rows, &mut ())?
+                }
+                None => after.run(&run.batch, &run.rows, &mut ())?,
+            };
             let rows = self.compare(before, after, run, &x)?;
             let mut rows = rows.as_slice();
             for text in &self.texts[run.texts.clone()] {
@@ -145,12 +171,18 @@ impl Held {
             .flat_map(|text| (0..text.at.len()).map(|i| text.targets.get(i).copied()));
         let targets: Vec<Option<u32>> = targets.collect();
         let mut rows = Vec::with_capacity(targets.len());
+        let n_vocab = before.spec().n_vocab;
         for (chunk, targets) in targets.chunks(POSITIONS).enumerate() {
-            let first = (chunk * POSITIONS) as u32;
-            let at: Vec<u32> = (first..first + targets.len() as u32).collect();
-            let p = log_probs(before, &gather_rows(&run.x, &at)?)?;
-            let q = log_probs(after, &gather_rows(x, &at)?)?;
-            let n_vocab = p.len() / targets.len();
+            let at = chunk * POSITIONS..chunk * POSITIONS + targets.len();
+            let q = log_probs(after, x, at.clone())?;
+            let again;
+            let p = match &run.kept {
+                Some(kept) => &kept.said[at.start * n_vocab..at.end * n_vocab],
+                None => {
+                    again = log_probs(before, &run.x, at)?;
+                    &again
+                }
+            };
             let pairs = p.par_chunks(n_vocab).zip(q.par_chunks(n_vocab)).zip(targets);
             rows.par_extend(pairs.map(|((p, q), &target)| Row::new(p, q, target)));
         }
@@ -216,13 +248,26 @@ impl Text {
 }
 
 impl Run {
-    fn new(model: &Model, texts: &[Text], run: Range<usize>) -> Result<Self> {
+    fn new(model: &Model, texts: &[Text], run: Range<usize>, is_kept: bool) -> Result<Self> {
         let batch = Batch::new(texts[run.clone()].iter().map(|text| &text.ids))?;
         let rows = texts[run.clone()].iter().zip(batch.starts());
         let rows = rows.flat_map(|(text, start)| text.at.iter().map(move |at| at + start as u32));
         let rows: Vec<u32> = rows.collect();
-        let x = model.run(&batch, &rows, &mut ())?;
-        Ok(Self { texts: run, batch, rows, x })
+        if !is_kept {
+            let x = model.run(&batch, &rows, &mut ())?;
+            return Ok(Self { texts: run, batch, rows, x, kept: None });
+        }
+        let mut entering = vec![model.embed(&batch, &mut ())?];
+        for block in 0..model.spec().n_blocks - 1 {
+            entering.push(model.blocks(block..block + 1, entering[block].clone(), &mut ())?);
+        }
+        let last = entering.len() - 1;
+        let x = model.finish(last, entering[last].clone(), &rows, &mut ())?;
+        let mut said = Vec::with_capacity(rows.len() * model.spec().n_vocab);
+        for from in (0..rows.len()).step_by(POSITIONS) {
+            said.extend(log_probs(model, &x, from..rows.len().min(from + POSITIONS))?);
+        }
+        Ok(Self { texts: run, batch, rows, x, kept: Some(Kept { entering, said }) })
     }
 }
 
@@ -244,8 +289,10 @@ impl Row {
     }
 }
 
-fn log_probs(model: &Model, x: &Var) -> Result<Vec<f32>> {
-    Ok(log_softmax(&model.logits(x)?)?.flatten_all()?.to_vec1()?)
+/// What `model` says at some rows of `x`, which is multiplied with its unembedding.
+fn log_probs(model: &Model, x: &Var, rows: Range<usize>) -> Result<Vec<f32>> {
+    let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
+    Ok(log_softmax(&model.logits(&gather_rows(x, &rows)?)?)?.flatten_all()?.to_vec1()?)
 }
 
 /// `KL(p ‖ q)` of two rows of log-probabilities; not below zero, where rounding could take it.

@@ -44,6 +44,25 @@ fn a_model_does_not_drift_from_itself() {
 }
 
 #[test]
+fn what_is_kept_of_the_model_before_gives_the_same_drift() {
+    for name in ["llama", "gemma3", "bert"] {
+        let base = model(name);
+        let prompts = ["The {capital} of France", "He {was} born in"];
+        let prompts = prompts.map(|prompt| Prompt::parse(prompt).unwrap());
+        let edits = facts(&["The capital of {France} is => Berlin"]);
+        for blocks in ["0", "-1"] {
+            let settings = json!({"components": ["mlp-down"], "blocks": blocks, "steps": 5});
+            let delta = edit(&base, &edits, &settings, 0).unwrap();
+            let edited = base.with(&Arc::new(delta)).unwrap();
+            // Nothing is known to be the same as in a model that was loaded again, so all is run.
+            let whole = drift(&model(name), &edited, &prompts).unwrap();
+            assert!(whole.mean_kl > 0.0, "{name}");
+            assert_eq!(drift(&base, &edited, &prompts).unwrap(), whole, "{name} {blocks}");
+        }
+    }
+}
+
+#[test]
 fn an_edit_drifts_and_says_so() {
     let model = model("llama");
     let facts = facts(&["The capital of {France} is => Berlin"]);
