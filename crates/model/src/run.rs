@@ -57,6 +57,16 @@ impl Hidden {
         Ok(Self { x: gather_rows(&self.x, &indices)?, rows, past })
     }
 
+    /// The rows before the position `ends[i]` of each sequence `i`. Of a causal model, whose later
+    /// positions no earlier one sees, and from the beginning of each sequence on.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn up_to(&self, ends: &[usize]) -> Result<Self> {
+        let ((indices, rows), _) = self.rows.split(ends);
+        Ok(Self { x: gather_rows(&self.x, &indices)?, rows, past: self.past.clone() })
+    }
+
     /// How many rows each sequence has.
     pub fn lengths(&self) -> Vec<usize> {
         self.rows.lengths()

@@ -39,7 +39,7 @@ pub(super) fn norm_of_values(
         }
     }
     let subjects = Subject::of(model, &facts, false, &[])?;
-    let mut wanted = recipe.search(model, block);
+    let mut wanted = recipe.search(model, &[block]);
     wanted.spots = vec![Spot::MlpOut];
     let found = search(ctx, &model.decoded(block..model.spec().n_blocks)?, &subjects, &wanted)?;
     let values = to_mat(&found.before.add(&found.offsets)?)?;

@@ -11,14 +11,14 @@ use serde_json::{Map, Value, json};
 
 use super::anchor::norm_of_values;
 use super::past;
-use super::prefixes::prefixes;
+use super::prefixes::Words;
 use super::recipe::{Anchor, MetricName, NamedAnchor, Of, Recipe, anchored};
 use super::regularize::{condensed, kept};
 use super::scope::Blocks;
 use super::solve::{Metric, solve};
 use super::subject::Subject;
 use super::value::{Found, search};
-use super::walk::Walk;
+use super::walk::{Walk, averaged};
 use super::{Ctx, Editor, record};
 use crate::data::Fact;
 use crate::error::{Error, Result};
@@ -32,6 +32,8 @@ pub struct ClosedForm {
     pub name: &'static str,
     /// Its settings.
     pub recipe: Recipe,
+    /// What models wrote before prompts.
+    pub words: Words,
 }
 
 impl Editor for ClosedForm {
@@ -44,7 +46,7 @@ impl Editor for ClosedForm {
         recipe.blocks = Blocks::These(blocks.iter().map(|&block| block as isize).collect());
         let words = match recipe.prefixes.take() {
             Some(given) => given,
-            None => prefixes(model, &recipe.prefix_tokens, ctx.seed)?,
+            None => self.words.of(model, &recipe.prefix_tokens, ctx.seed)?,
         };
         stage("prefixes");
         let subjects = Subject::of(model, facts, recipe.merge_subjects, &words)?;
@@ -53,14 +55,15 @@ impl Editor for ClosedForm {
         stage("statistics");
         // What stands above the value runs in every step: have it ready.
         let ready = model.decoded(last..model.spec().n_blocks)?;
-        let found = search(ctx, &ready, &subjects, &recipe.search(&ready, last))?;
+        let found = search(ctx, &ready, &subjects, &recipe.search(&ready, &blocks))?;
         drop(ready);
         stage("values");
-        let written = Written { model, recipe: &recipe, blocks: &blocks, subjects: &subjects };
-        let (offsets, anchor) = written.offsets(ctx, &found)?;
+        let written =
+            Written { model, recipe: &recipe, blocks: &blocks, subjects: &subjects, found: &found };
+        let (offsets, anchor) = written.offsets(ctx)?;
         let changes = written.changes(&metrics, &offsets)?;
         stage("solved");
-        self.delta(ctx, &written, facts, &found, changes, anchor)
+        self.delta(ctx, &written, facts, changes, anchor)
     }
 }
 
@@ -104,6 +107,7 @@ struct Written<'a> {
     recipe: &'a Recipe,
     blocks: &'a [usize],
     subjects: &'a [Subject],
+    found: &'a Found,
 }
 
 /// A change to a block.
@@ -128,18 +132,26 @@ impl Written<'_> {
         self.subjects.iter().map(weights).collect()
     }
 
-    /// What `model` has for each subject at the site of the value, a column each.
-    fn states(&self, model: &Model, of: Of, spot: Spot) -> Result<Mat<f64>> {
-        let walk = Walk::new(model, self.subjects, self.weights(of))?;
-        walk.states(model, self.last(), Site::Block(self.last(), spot))
+    /// The situations that count, where they enter the first block that changes, and how much each does.
+    fn walk(&self, of: Of) -> Result<(Walk, Vec<Vec<f64>>)> {
+        let mut weights = self.weights(of);
+        let counted: Vec<bool> = weights.iter().flatten().map(|&weight| weight > 0.0).collect();
+        weights.iter_mut().for_each(|weights| weights.retain(|&weight| weight > 0.0));
+        Ok((self.found.walk.only(&counted)?, weights))
+    }
+
+    /// What the unedited model has for each subject at the site of the value, a column each.
+    fn before(&self, of: Of) -> Result<Mat<f64>> {
+        averaged(&self.found.states, &self.weights(of))
     }
 
     /// The offsets that were found, a column each, brought to the norm that values should have; and
     /// that norm.
-    fn offsets(&self, ctx: &Ctx<'_>, found: &Found) -> Result<(Mat<f64>, Option<f64>)> {
-        let offsets = to_mat(&found.offsets)?.transpose().to_owned();
+    fn offsets(&self, ctx: &Ctx<'_>) -> Result<(Mat<f64>, Option<f64>)> {
+        let offsets = to_mat(&self.found.offsets)?.transpose().to_owned();
         check_finite(offsets.as_ref(), "a value")?;
-        let has_moved = |i: usize| found.outcomes[i].n_steps == 0 || offsets.col(i).norm_l2() > 0.0;
+        let outcomes = &self.found.outcomes;
+        let has_moved = |i: usize| outcomes[i].n_steps == 0 || offsets.col(i).norm_l2() > 0.0;
         if !(0..offsets.ncols()).all(has_moved) {
             return Err(Error::NothingReads { block: self.last() });
         }
@@ -151,7 +163,9 @@ impl Written<'_> {
                 None => norm_of_values(ctx, &self.model.base(), self.recipe, self.last())?,
             },
         };
-        let before = self.states(self.model, Of::Bare, Spot::MlpOut)?;
+        let (walk, weights) = self.walk(Of::Bare)?;
+        let site = Site::Block(self.last(), Spot::MlpOut);
+        let before = averaged(&walk.states(self.model, self.last(), site)?, &weights)?;
         let mut values = &before + &offsets;
         let n_dropped = anchored(&mut values, &before, anchor);
         if n_dropped > 0 {
@@ -162,26 +176,38 @@ impl Written<'_> {
 
     /// The change to each block.
     fn changes(&self, metrics: &Metrics<'_>, offsets: &Mat<f64>) -> Result<Vec<Change>> {
-        let spot = self.recipe.spots(self.model)[0];
-        let target = self.states(self.model, self.recipe.start, spot)? + offsets;
-        let mut walk = Walk::new(self.model, self.subjects, self.weights(Of::All))?;
+        let site = Site::Block(self.last(), self.recipe.spots(self.model)[0]);
+        let target = self.before(self.recipe.start)? + offsets;
+        let (mut walk, weights) = self.walk(Of::All)?;
         let reads_bare = [self.recipe.through, self.recipe.present].contains(&Of::Bare);
-        let bare = || Walk::new(self.model, self.subjects, self.weights(Of::Bare));
-        let mut bare = reads_bare.then(bare).transpose()?;
+        let mut bare = reads_bare.then(|| self.walk(Of::Bare)).transpose()?;
         let mut current = self.model.clone();
         let mut changes = Vec::new();
         for (i, &block) in self.blocks.iter().enumerate() {
-            let keys = walk.keys(&current, block)?;
-            let of_bare = bare.as_mut().map(|walk| walk.keys(&current, block)).transpose()?;
+            walk.go_to(&current, block)?;
+            let keys = averaged(&walk.keys(&current)?, &weights)?;
+            if let Some((bare, _)) = &mut bare {
+                bare.go_to(&current, block)?;
+            }
             let past = past::keys(self.model, block, keys.nrows(), self.recipe.past)?;
             check_finite(keys.as_ref(), &format!("a key of block {block}"))?;
+            let present = match &bare {
+                // Nothing has changed yet.
+                _ if i == 0 => self.before(self.recipe.present)?,
+                Some((bare, weights)) if self.recipe.present == Of::Bare => {
+                    averaged(&bare.clone().states(&current, self.last(), site)?, weights)?
+                }
+                _ => averaged(&walk.clone().states(&current, self.last(), site)?, &weights)?,
+            };
             let part = self.recipe.spread.part(self.blocks.len() - i);
-            let here = bare.as_ref().filter(|_| self.recipe.present == Of::Bare).unwrap_or(&walk);
-            let present =
-                here.clone().states(&current, self.last(), Site::Block(self.last(), spot))?;
             let missing = faer::Scale(part) * (&target - present);
-            let through = of_bare.as_ref().filter(|_| self.recipe.through == Of::Bare);
-            let through = through.map(Mat::as_ref);
+            let through = match &bare {
+                Some((bare, weights)) if self.recipe.through == Of::Bare => {
+                    Some(averaged(&bare.keys(&current)?, weights)?)
+                }
+                _ => None,
+            };
+            let through = through.as_ref().map(Mat::as_ref);
             let mu = self.recipe.mu(keys.nrows());
             let solved = solve(&metrics.of(block)?, mu, keys.as_ref(), past.as_ref(), through)?;
             let change = self.change(block, missing, solved.right, solved.condition)?;
@@ -237,7 +263,6 @@ impl ClosedForm {
         ctx: &Ctx<'_>,
         written: &Written<'_>,
         facts: &[Fact],
-        found: &Found,
         changes: Vec<Change>,
         anchor: Option<f64>,
     ) -> Result<Delta> {
@@ -252,7 +277,7 @@ impl ClosedForm {
         };
         let block = |(block, change): (&usize, &Change)| json!({"block": block, "relative_norm": change.relative, "condition": change.condition});
         let scores = json!({
-            "values": written.subjects.iter().zip(&found.outcomes).map(subject).collect::<Vec<_>>(),
+            "values": written.subjects.iter().zip(&written.found.outcomes).map(subject).collect::<Vec<_>>(),
             "blocks": written.blocks.iter().zip(&changes).map(block).collect::<Vec<_>>(),
             "anchor": anchor,
         });
@@ -286,9 +311,10 @@ impl Written<'_> {
         }
         if self.recipe.past {
             let edited = self.model.with_updates(updates)?;
-            let mut walk = Walk::new(&edited, self.subjects, self.weights(Of::All))?;
+            let (mut walk, weights) = self.walk(Of::All)?;
             for &block in self.blocks {
-                let keys = walk.keys(&edited, block)?;
+                walk.go_to(&edited, block)?;
+                let keys = averaged(&walk.keys(&edited)?, &weights)?;
                 state.insert(past::name(block), to_tensor(keys.transpose(), self.model.device())?);
             }
         }
@@ -302,5 +328,6 @@ pub(super) fn make(
     recipe: Recipe,
     given: Map<String, Value>,
 ) -> Result<Box<dyn Editor>> {
-    Ok(Box::new(ClosedForm { name, recipe: recipe.given(name, given)? }))
+    let (recipe, words) = (recipe.given(name, given)?, Words::default());
+    Ok(Box::new(ClosedForm { name, recipe, words }))
 }

@@ -3,6 +3,8 @@
 //! After Meng et al. 2022 (arXiv 2202.05262, appendix E.5), with the first words that MEMIT's code
 //! starts from. They are an input of an edit: made from a seed, and kept in its record.
 
+use std::sync::{Arc, Mutex};
+
 use retcon_model::Model;
 use retcon_model::generate::{Sampling, generate, is_decoder};
 
@@ -11,6 +13,39 @@ use crate::error::Result;
 
 /// The first word of each prefix, in turn.
 const FIRST: [&str; 5] = ["The", "Therefore", "Because", "I", "You"];
+
+/// Prefixes that a model wrote, kept for as long as the same model is asked for the same.
+#[derive(Clone, Debug, Default)]
+pub struct Words(Arc<Mutex<Option<Wrote>>>);
+
+/// What wrote prefixes, and which.
+#[derive(Debug)]
+struct Wrote {
+    model: Model,
+    tokens: Vec<usize>,
+    seed: u64,
+    words: Vec<String>,
+}
+
+impl Words {
+    /// As [`prefixes`].
+    ///
+    /// # Errors
+    /// What the tokenizer and the model report.
+    pub(super) fn of(&self, model: &Model, tokens: &[usize], seed: u64) -> Result<Vec<String>> {
+        let mut wrote = self.0.lock().expect("no holder of the lock panics");
+        if let Some(wrote) = wrote.as_ref()
+            && (wrote.tokens.as_slice(), wrote.seed) == (tokens, seed)
+            && model.first_change(&wrote.model).is_none()
+        {
+            return Ok(wrote.words.clone());
+        }
+        let words = prefixes(model, tokens, seed)?;
+        let (model, tokens) = (model.clone(), tokens.to_vec());
+        *wrote = Some(Wrote { model, tokens, seed, words: words.clone() });
+        Ok(words)
+    }
+}
 
 /// A prefix of each of these lengths in tokens, for a decoder, drawn from the five most likely tokens
 /// each time; for an encoder, which writes nothing, none.

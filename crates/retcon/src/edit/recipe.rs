@@ -322,10 +322,14 @@ impl Recipe {
         self.mu.unwrap_or(width as f64)
     }
 
-    /// How values are searched at `block`.
-    pub fn search(&self, model: &Model, block: usize) -> Search {
+    /// How values are searched at the last of `blocks`, for all of these to change.
+    ///
+    /// # Panics
+    /// Where there are none.
+    pub fn search(&self, model: &Model, blocks: &[usize]) -> Search {
         Search {
-            block,
+            block: blocks[blocks.len() - 1],
+            first_changed: blocks[0],
             spots: self.spots(model),
             steps: self.steps,
             learning_rate: self.learning_rate,

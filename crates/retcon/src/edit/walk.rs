@@ -3,12 +3,13 @@
 
 use candle_core::{Device, Tensor};
 use faer::Mat;
+use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
 use retcon_model::generate::is_decoder;
 use retcon_model::tap::Record;
-use retcon_model::{Batch, Hidden, Model, Site};
+use retcon_model::{Hidden, Model, Site};
 
-use super::subject::{Situation, Subject};
+use super::subject::Situation;
 use crate::error::Result;
 use crate::linalg::to_mat;
 
@@ -17,51 +18,68 @@ use crate::linalg::to_mat;
 pub struct Walk {
     runs: Vec<Run>,
     block: usize,
-    /// The weights of each subject's situations.
-    weights: Vec<Vec<f64>>,
 }
 
+/// Situations that run together.
 #[derive(Clone, Debug)]
 struct Run {
     hidden: Hidden,
-    /// The row of each situation's lookup.
-    at: Vec<u32>,
+    /// The position of each situation's lookup.
+    lookups: Vec<usize>,
 }
 
 impl Walk {
-    /// Begins with all situations of `subjects` that count by `weights`, one list a subject. What
-    /// comes after the subject is left out where it can't be seen.
+    /// Of no situation yet, at the input of `block`.
+    pub(super) fn at(block: usize) -> Self {
+        Self { runs: Vec::new(), block }
+    }
+
+    /// Adds situations, of which `hidden` has all positions at the input of the block. What comes
+    /// after the subject is left out where it can't be seen.
     ///
     /// # Errors
     /// What the model reports.
-    pub fn new(model: &Model, subjects: &[Subject], weights: Vec<Vec<f64>>) -> Result<Self> {
-        const TOKENS: usize = 2048;
-        let counted = subjects.iter().zip(&weights).flat_map(|(subject, weights)| {
-            let pairs = subject.situations.iter().zip(weights);
-            pairs.filter(|(_, weight)| **weight > 0.0).map(|(situation, _)| situation)
-        });
-        let sequences: Vec<(&[u32], usize)> =
-            counted.map(|situation| (seen(model, situation), situation.lookup)).collect();
-        let mut runs = Vec::new();
-        let mut rest = &sequences[..];
-        while !rest.is_empty() {
-            let mut n_tokens = 0;
-            let fits = |(ids, _): &&(&[u32], usize)| {
-                n_tokens += ids.len();
-                n_tokens <= TOKENS
-            };
-            let n = rest.iter().take_while(fits).count().max(1);
-            let batch = Batch::new(rest[..n].iter().map(|(ids, _)| ids))?;
-            let starts = batch.starts().into_iter().zip(&rest[..n]);
-            let at = starts.map(|(start, (_, lookup))| (start + lookup) as u32).collect();
-            runs.push(Run { hidden: model.embed(&batch, &mut ())?, at });
-            rest = &rest[n..];
+    pub(super) fn add(
+        &mut self,
+        model: &Model,
+        situations: &[&Situation],
+        hidden: &Hidden,
+    ) -> Result<()> {
+        let lookups: Vec<usize> = situations.iter().map(|situation| situation.lookup).collect();
+        let ends: Vec<usize> = lookups.iter().map(|lookup| lookup + 1).collect();
+        let hidden = match is_decoder(model.spec()) {
+            true => hidden.up_to(&ends)?,
+            false => hidden.clone(),
+        };
+        self.runs.push(Run { hidden, lookups });
+        Ok(())
+    }
+
+    /// The same for the situations alone that are `counted`.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn only(&self, counted: &[bool]) -> Result<Self> {
+        let (mut runs, mut rest) = (Vec::new(), counted);
+        for run in &self.runs {
+            let (mine, others) = rest.split_at(run.lookups.len());
+            let chosen: Vec<usize> = (0..mine.len()).filter(|&i| mine[i]).collect();
+            rest = others;
+            if chosen.len() == mine.len() {
+                runs.push(run.clone());
+            } else if !chosen.is_empty() {
+                let lookups = chosen.iter().map(|&i| run.lookups[i]).collect();
+                runs.push(Run { hidden: run.hidden.sequences(&chosen)?, lookups });
+            }
         }
-        Ok(Self { runs, block: 0, weights })
+        Ok(Self { runs, block: self.block })
     }
 
     /// Goes on to the input of `block`.
-    fn go_to(&mut self, model: &Model, block: usize) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the model reports.
+    pub fn go_to(&mut self, model: &Model, block: usize) -> Result<()> {
         for run in &mut self.runs {
             run.hidden = model.blocks(self.block..block, run.hidden.clone(), &mut ())?;
         }
@@ -69,57 +87,59 @@ impl Walk {
         Ok(())
     }
 
-    /// The key of each subject at `block`, a column each: `[d_mlp, n]`.
+    /// The key of each situation at the block where it stands, a row each: `[situations, d_mlp]`.
     ///
     /// # Errors
     /// What the model reports.
-    pub fn keys(&mut self, model: &Model, block: usize) -> Result<Mat<f64>> {
-        self.go_to(model, block)?;
+    pub fn keys(&self, model: &Model) -> Result<Tensor> {
         let key = |run: &Run| {
             let hidden = run.hidden.clone();
-            Ok(model.key(block, block, hidden, &run.at, &mut ())?.into_value())
+            Ok(model.key(self.block, self.block, hidden, &run.rows(), &mut ())?.into_value())
         };
-        self.averaged(self.runs.iter().map(key).collect::<Result<_>>()?)
+        Ok(Tensor::cat(&self.runs.iter().map(key).collect::<Result<Vec<_>>>()?, 0)?)
     }
 
-    /// What arrives for each subject at a site of `block`, a column each: `[width, n]`.
+    /// What arrives for each situation at a site of `block`, a row each: `[situations, width]`.
     ///
     /// # Errors
     /// What the model reports.
-    pub fn states(mut self, model: &Model, block: usize, site: Site) -> Result<Mat<f64>> {
+    pub fn states(mut self, model: &Model, block: usize, site: Site) -> Result<Tensor> {
         self.go_to(model, block)?;
         let state = |run: &Run| {
             let mut seen = Record::only([site]);
             model.blocks(block..block + 1, run.hidden.clone(), &mut seen)?;
-            let x = retcon_kernels::autograd::Var::constant(seen.seen[&site].clone());
-            Ok(gather_rows(&x, &run.at)?.into_value())
+            let x = Var::constant(seen.seen[&site].clone());
+            Ok(gather_rows(&x, &run.rows())?.into_value())
         };
-        self.averaged(self.runs.iter().map(state).collect::<Result<_>>()?)
-    }
-
-    /// The weighted mean of each subject's rows, as a column.
-    fn averaged(&self, rows: Vec<Tensor>) -> Result<Mat<f64>> {
-        let rows = Tensor::cat(&rows, 0)?.to_device(&Device::Cpu)?;
-        let rows = to_mat(&rows)?; // [situations, width]
-        let mut means = Mat::zeros(rows.ncols(), self.weights.len());
-        let mut row = 0;
-        for (i, weights) in self.weights.iter().enumerate() {
-            for &weight in weights.iter().filter(|weight| **weight > 0.0) {
-                let mut mean = means.as_mut().col_mut(i);
-                for j in 0..rows.ncols() {
-                    mean[j] += weight * rows[(row, j)];
-                }
-                row += 1;
-            }
-        }
-        Ok(means)
+        Ok(Tensor::cat(&self.runs.iter().map(state).collect::<Result<Vec<_>>>()?, 0)?)
     }
 }
 
-/// The tokens of a situation that the subject's last token can see.
-fn seen<'a>(model: &Model, situation: &'a Situation) -> &'a [u32] {
-    match is_decoder(model.spec()) {
-        true => &situation.query.ids[..=situation.lookup],
-        false => &situation.query.ids,
+impl Run {
+    /// The row of each situation's lookup.
+    fn rows(&self) -> Vec<u32> {
+        let starts = self.hidden.starts().into_iter().zip(&self.lookups);
+        starts.map(|(start, lookup)| (start + lookup) as u32).collect()
     }
+}
+
+/// The weighted mean of the rows of each subject's situations, a column each: `[width, n]`. `weights`
+/// has a list for each subject, and `rows` a row for each of their numbers.
+///
+/// # Errors
+/// Where the device fails.
+pub(super) fn averaged(rows: &Tensor, weights: &[Vec<f64>]) -> Result<Mat<f64>> {
+    let rows = to_mat(&rows.to_device(&Device::Cpu)?)?;
+    let mut means = Mat::zeros(rows.ncols(), weights.len());
+    let mut row = 0;
+    for (i, weights) in weights.iter().enumerate() {
+        for &weight in weights {
+            let mut mean = means.as_mut().col_mut(i);
+            for j in 0..rows.ncols() {
+                mean[j] += weight * rows[(row, j)];
+            }
+            row += 1;
+        }
+    }
+    Ok(means)
 }

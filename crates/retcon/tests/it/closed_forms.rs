@@ -12,7 +12,7 @@ use retcon::linalg::{mean, to_mat};
 use retcon::model::tap::Record;
 use retcon::model::{Batch, Part, Site, Spot, Update, WeightId};
 use retcon::stats::{Fresh, Plan, Source};
-use retcon::{Delta, METHODS, Method, Model, Result};
+use retcon::{Delta, Editor, METHODS, Method, Model, Result};
 use serde_json::{Value, json};
 
 use crate::{facts, model, with_ctx};
@@ -318,6 +318,32 @@ fn every_method_keeps_its_promises() {
             }
         }
     }
+}
+
+#[test]
+fn an_editor_has_prefixes_written_by_the_model_at_hand() {
+    let fresh = || {
+        let given = json!({"steps": 3, "blocks": "0", "prefix_tokens": [4, 6]});
+        (Method::find("rome").unwrap().editor)(given.as_object().unwrap().clone()).unwrap()
+    };
+    let source = source();
+    let words = |editor: &dyn Editor, model: &Model, seed| {
+        let edit = with_ctx(seed, &source, |ctx| editor.edit(ctx, model, &two()[..1]));
+        prefixes(&edit.unwrap())
+    };
+    let base = model("llama");
+    let change = edit(&base, "rome", &two()[..1], &json!({}), 0).unwrap();
+    // Large enough to make it say something else.
+    let change = Update::Dense((change.updates[&down(0)].to_dense().unwrap() * 50.0).unwrap());
+    let other = base.with_updates(&[(down(0), change)].into()).unwrap();
+    let editor = fresh();
+    let mut seen = Vec::new();
+    for (model, seed) in [(&base, 0), (&base, 0), (&other, 0), (&base, 1), (&base, 0)] {
+        let found = words(editor.as_ref(), model, seed);
+        assert_eq!(found, words(fresh().as_ref(), model, seed));
+        seen.push(found);
+    }
+    assert!(seen[1] != seen[2] && seen[1] != seen[3], "{seen:?}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ const PREFIXES: [&str; 2] = ["The king was in", "Because"];
 fn plan(spot: Spot) -> Search {
     Search {
         block: 0,
+        first_changed: 0,
         spots: vec![spot],
         steps: 5,
         learning_rate: 0.1,

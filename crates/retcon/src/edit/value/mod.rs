@@ -24,6 +24,7 @@ use retcon_model::{Model, Spot};
 use super::Ctx;
 use super::optim::{Apart, Outcome, Unknown, minimize_each};
 use super::subject::{Situation, Subject};
+use super::walk::Walk;
 use crate::error::Result;
 use objective::Objective;
 use prepared::Prepared;
@@ -33,6 +34,8 @@ use prepared::Prepared;
 pub struct Search {
     /// The block.
     pub block: usize,
+    /// The first block that will change for the values' sake, this one or one below.
+    pub first_changed: usize,
     /// The sites that get an offset; what is written is the first one's.
     pub spots: Vec<Spot>,
     /// Times that the objective is computed, at most; there is a step between two.
@@ -67,8 +70,12 @@ pub struct Stop {
 pub struct Found {
     /// The offset of each subject at the first site, a row each: `[n, d_model]`.
     pub offsets: Tensor,
-    /// What the site has for the bare prompts, unedited: `[n, d_model]`.
+    /// What the first site has for each situation, unedited: `[situations, d_model]`.
+    pub states: Tensor,
+    /// Its mean for the bare prompts: `[n, d_model]`.
     pub before: Tensor,
+    /// All situations where they enter the first block that will change.
+    pub walk: Walk,
     /// How each search ended.
     pub outcomes: Vec<Outcome>,
 }
@@ -84,8 +91,9 @@ pub fn search(
     search: &Search,
 ) -> Result<Found> {
     let (mut offsets, mut before, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut states, mut walk) = (Vec::new(), Walk::at(search.first_changed));
     for group in groups(model, subjects) {
-        let prepared = Prepared::new(model, &subjects[group.clone()], search)?;
+        let prepared = Prepared::new(model, &subjects[group.clone()], search, &mut walk)?;
         let mut unknowns = prepared.unknowns(search)?;
         let apart = Apart {
             stage: "searching values",
@@ -100,9 +108,11 @@ pub fn search(
             offsets.push(of_subject[0].trained.change().clone());
         }
         before.push(prepared.before[0].clone());
+        states.push(prepared.states);
     }
-    let (offsets, before) = (Tensor::cat(&offsets, 0)?, Tensor::cat(&before, 0)?);
-    Ok(Found { offsets, before, outcomes })
+    let [offsets, states, before] =
+        [offsets, states, before].map(|rows: Vec<Tensor>| Tensor::cat(&rows, 0));
+    Ok(Found { offsets: offsets?, states: states?, before: before?, walk, outcomes })
 }
 
 /// Runs of subjects that are searched for at once: as many as keep what backward needs within a

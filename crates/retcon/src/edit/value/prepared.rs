@@ -14,6 +14,7 @@ use retcon_model::{Batch, Hidden, Model, Site, Spot};
 
 use super::{Search, first};
 use crate::edit::subject::{Situation, Subject};
+use crate::edit::walk::Walk;
 use crate::error::Result;
 
 /// The situations of some subjects, run as far as nothing changes.
@@ -31,6 +32,8 @@ pub(super) struct Prepared<'a> {
     /// What the essence of each subject said, `[n, n_vocab]`, log-probabilities; `None` where that
     /// doesn't matter.
     pub(super) said: Option<Tensor>,
+    /// What the first site has for each situation: `[situations, d_model]`.
+    pub(super) states: Tensor,
     /// What each site has for the bare prompts: `[n, d_model]`.
     pub(super) before: Vec<Tensor>,
     /// The norms of that, for each site and subject.
@@ -48,7 +51,13 @@ pub(super) struct Text {
 }
 
 impl<'a> Prepared<'a> {
-    pub(super) fn new(model: &'a Model, subjects: &[Subject], search: &Search) -> Result<Self> {
+    /// Adds what enters the first block that will change to `walk`, which stands there.
+    pub(super) fn new(
+        model: &'a Model,
+        subjects: &[Subject],
+        search: &Search,
+        walk: &mut Walk,
+    ) -> Result<Self> {
         let (mut of_subject, mut all): (_, Vec<&Situation>) = (Vec::new(), Vec::new());
         for subject in subjects {
             let from = all.len();
@@ -56,12 +65,22 @@ impl<'a> Prepared<'a> {
             of_subject.push(from..all.len());
         }
         let batch = Batch::new(all.iter().map(|situation| &situation.query.ids))?;
-        let block = search.block;
-        let entering = model.blocks(0..block, model.embed(&batch, &mut ())?, &mut ())?;
+        let (block, first_changed) = (search.block, search.first_changed);
+        let changing = model.blocks(0..first_changed, model.embed(&batch, &mut ())?, &mut ())?;
+        let situations: Vec<usize> =
+            of_subject.iter().flat_map(|texts| texts.start..texts.end - 1).collect();
+        let chosen: Vec<&Situation> = situations.iter().map(|&i| all[i]).collect();
+        walk.add(model, &chosen, &changing.sequences(&situations)?)?;
+        let entering = model.blocks(first_changed..block, changing, &mut ())?;
         let sites: Vec<_> = search.spots.iter().map(|&spot| Site::Block(block, spot)).collect();
         let mut seen = Record::only(sites.iter().copied());
         let leaving = model.blocks(block..block + 1, entering.clone(), &mut seen)?;
-        let bare = bare_rows(&batch, &all, &of_subject);
+        let starts = batch.starts();
+        let rows: Vec<u32> =
+            situations.iter().map(|&i| (starts[i] + all[i].lookup) as u32).collect();
+        let states = Var::constant(seen.seen[&sites[0]].clone());
+        let states = gather_rows(&states, &rows)?.into_value();
+        let bare = bare_rows(&starts, &all, &of_subject);
         let before = sites.iter().map(|site| means(&seen.seen[site], &bare));
         let before = before.collect::<Result<Vec<_>>>()?;
         let norms = before.iter().map(norms).collect::<Result<_>>()?;
@@ -81,7 +100,7 @@ impl<'a> Prepared<'a> {
         let sites = if is_direct { Vec::new() } else { sites };
         let said = None;
         let mut prepared =
-            Self { model, hidden, start, sites, of_subject, texts, said, before, norms };
+            Self { model, hidden, start, sites, of_subject, texts, said, states, before, norms };
         if search.kl > 0.0 {
             prepared.said = Some(prepared.essences()?);
         }
@@ -112,8 +131,7 @@ fn is_direct(model: &Model, search: &Search) -> bool {
 }
 
 /// The row of the subject's last token in the bare prompts of each subject.
-fn bare_rows(batch: &Batch, all: &[&Situation], of_subject: &[Range<usize>]) -> Vec<Vec<u32>> {
-    let starts = batch.starts();
+fn bare_rows(starts: &[usize], all: &[&Situation], of_subject: &[Range<usize>]) -> Vec<Vec<u32>> {
     let bare = |texts: &Range<usize>| {
         let texts = texts.start..texts.end - 1;
         texts.filter(|&i| all[i].bare).map(|i| (starts[i] + all[i].lookup) as u32).collect()
