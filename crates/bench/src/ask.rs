@@ -9,29 +9,33 @@ use retcon::{Model, Result};
 
 use crate::plan::Asking;
 
-/// What `model` says to the questions of a case, all at once. Conditions of tests are asked `before` an
-/// edit alone.
+/// What `model` says to the questions of some cases, all at once. `first` is the number of the first of
+/// them, which the texts that are written begin from. Conditions of tests are asked `before` an edit
+/// alone.
 pub(crate) fn ask(
     model: &Model,
-    case: &Case,
+    cases: &[Case],
+    first: usize,
     asking: Asking,
-    seed: u64,
     when: When,
-) -> Result<Vec<Reading>> {
+) -> Result<Vec<Vec<Reading>>> {
     let is_asked = |question: &&Question| {
         let is_condition = question.part.is_some_and(|part| part.condition);
         question.axis != Axis::Generation && (when == When::Before || !is_condition)
     };
-    let asks: Vec<Ask<'_>> =
-        case.questions.iter().filter(is_asked).map(|q| of(q, asking.free)).collect();
+    let questions = cases.iter().flat_map(|case| &case.questions).filter(is_asked);
+    let asks: Vec<Ask<'_>> = questions.map(|question| of(question, asking.free)).collect();
     let mut readings = read(model, &asks)?.into_iter();
-    let mut texts = texts(model, case, asking, seed)?.into_iter();
-    let answers = case.questions.iter().map(|question| match question.axis {
-        Axis::Generation => Reading { says: texts.next().flatten(), ..Reading::default() },
-        _ if is_asked(&question) => readings.next().unwrap_or_default(),
-        _ => Reading::default(),
-    });
-    Ok(answers.collect())
+    let of_case = |(i, case): (usize, &Case)| {
+        let mut texts = texts(model, case, asking, (first + i) as u64)?.into_iter();
+        let answers = case.questions.iter().map(|question| match question.axis {
+            Axis::Generation => Reading { says: texts.next().flatten(), ..Reading::default() },
+            _ if is_asked(&question) => readings.next().unwrap_or_default(),
+            _ => Reading::default(),
+        });
+        Ok(answers.collect())
+    };
+    cases.iter().enumerate().map(of_case).collect()
 }
 
 fn of(question: &Question, n_free: usize) -> Ask<'_> {

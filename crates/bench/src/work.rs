@@ -13,17 +13,21 @@ use retcon::{Ctx, Delta, Editor, Error as Failure, Method, Model};
 
 use crate::ask::{When, ask, held};
 use crate::error::Result;
-use crate::plan::{Job, Plan};
+use crate::plan::{Chosen, Job, Plan};
 use crate::setting::Setting;
 use crate::store::{Answers, Measured, Store};
 
+/// Cases that are asked at once where they are put to one model.
+const AT_ONCE: usize = 16;
+
 /// All that jobs share.
-#[derive(Debug)]
 pub(crate) struct Bench<'a> {
     plan: &'a Plan,
     model: &'a Model,
     cases: Vec<Case>,
     held: Held,
+    /// One for each method of the plan.
+    editors: Vec<Box<dyn Editor>>,
 }
 
 /// Where a job in a sequence finds what the one before left, and leaves something itself.
@@ -37,7 +41,11 @@ impl<'a> Bench<'a> {
         let cases = store.cases()?;
         let texts = held(&cases, &store.kept()?, plan.asking);
         let held = Held::new(model, &texts)?;
-        Ok(Self { plan, model, cases, held })
+        let editor = |chosen: &Chosen| -> Result<Box<dyn Editor>> {
+            Ok((Method::find(&chosen.method)?.editor)(chosen.settings.clone())?)
+        };
+        let editors = plan.methods.iter().map(editor).collect::<Result<_>>()?;
+        Ok(Self { plan, model, cases, held, editors })
     }
 
     /// Does a job.
@@ -50,10 +58,9 @@ impl<'a> Bench<'a> {
     ) -> Result<Measured> {
         let start = Instant::now();
         self.ask_before(ctx, store, job)?;
-        let chosen = &self.plan.methods[job.method];
-        let editor = (Method::find(&chosen.method)?.editor)(chosen.settings.clone())?;
+        let editor = self.editors[job.method].as_ref();
         let ctx = Ctx { seed: job.seed, ..*ctx };
-        let mut doing = Doing { bench: self, ctx: &ctx, editor: editor.as_ref(), seconds: 0.0 };
+        let mut doing = Doing { bench: self, ctx: &ctx, editor, seconds: 0.0 };
         let mut measured = match self.plan.settings[job.setting] {
             Setting::Sequential { at_once, .. } => doing.go_on(job, at_once, chain)?,
             _ => doing.batch(job.cases.clone())?,
@@ -66,17 +73,35 @@ impl<'a> Bench<'a> {
     /// Asks the cases of a job before any edit, unless that has been done.
     fn ask_before(&self, ctx: &Ctx<'_>, store: &Store, job: &Job) -> Result<()> {
         for case in job.cases.clone() {
-            if store.before(case)?.is_none() {
-                ctx.check()?;
-                store.note_before(case, &self.ask(self.model, case, When::Before)?)?;
+            if store.before(case)?.is_some() {
+                continue;
+            }
+            let from = case / AT_ONCE * AT_ONCE;
+            let group = from..self.cases.len().min(from + AT_ONCE);
+            for (case, readings) in self.ask(ctx, self.model, group, When::Before)? {
+                store.note_before(case, &readings)?;
             }
         }
         Ok(())
     }
 
-    /// Always a case at a time, so that what is said does not depend on which jobs there are.
-    fn ask(&self, model: &Model, case: usize, when: When) -> Result<Vec<Reading>> {
-        Ok(ask(model, &self.cases[case], self.plan.asking, case as u64, when)?)
+    /// What `model` says to each of `cases`, which are asked in groups: from the first on, so that what
+    /// is said, down to its rounding, doesn't depend on which jobs there are.
+    fn ask(
+        &self,
+        ctx: &Ctx<'_>,
+        model: &Model,
+        cases: Range<usize>,
+        when: When,
+    ) -> Result<Vec<(usize, Vec<Reading>)>> {
+        let mut asked = Vec::with_capacity(cases.len());
+        for from in cases.clone().step_by(AT_ONCE) {
+            ctx.check()?;
+            let group = from..cases.end.min(from + AT_ONCE);
+            let said = ask(model, &self.cases[group.clone()], from, self.plan.asking, when)?;
+            asked.extend(group.zip(said));
+        }
+        Ok(asked)
     }
 
     fn moved(&self, after: &Model) -> Result<Vec<Moved>> {
@@ -164,12 +189,10 @@ impl Doing<'_> {
         cases: Range<usize>,
         error: Option<&String>,
     ) -> Result<Vec<Answers>> {
-        let answers = cases.map(|case| {
-            self.ctx.check()?;
-            let readings = self.bench.ask(model, case, When::After)?;
-            Ok(Answers { case, online: false, readings, error: error.cloned() })
-        });
-        answers.collect()
+        let answers = self.bench.ask(self.ctx, model, cases, When::After)?.into_iter();
+        let answer =
+            |(case, readings)| Answers { case, online: false, readings, error: error.cloned() };
+        Ok(answers.map(answer).collect())
     }
 }
 

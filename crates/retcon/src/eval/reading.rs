@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use candle_core::Tensor;
+use rayon::prelude::*;
+use retcon_kernels::autograd::Var;
+use retcon_kernels::rows::gather_rows;
 use retcon_model::generate::{Sampling, go_on, is_decoder};
 use retcon_model::{Batch, Model, Past};
 use serde::{Deserialize, Serialize};
@@ -73,13 +76,17 @@ pub fn read(model: &Model, asks: &[Ask<'_>]) -> Result<Vec<Reading>> {
     }
     /// Tokens of prompts that run at once.
     const TOKENS: usize = 4096;
+    /// Logits of prompts that are alive at once.
+    const LOGITS: usize = 16 << 20;
+    let most = (LOGITS / model.spec().n_vocab).max(1);
     let prompts = Prompts::new(model, asks)?;
     let mut readings = vec![Reading::default(); asks.len()];
     let (mut from, mut tokens) = (0, 0);
     for to in 0..prompts.openings.len() {
         tokens += prompts.openings[to].len();
         let next = prompts.openings.get(to + 1).map_or(TOKENS, Vec::len);
-        if tokens + next > TOKENS || to + 1 == prompts.openings.len() {
+        let is_full = tokens + next > TOKENS || to + 1 - from == most;
+        if is_full || to + 1 == prompts.openings.len() {
             prompts.read(model, asks, from..to + 1, &mut readings)?;
             (from, tokens) = (to + 1, 0);
         }
@@ -197,26 +204,40 @@ struct Scored {
 fn take(model: &Model, past: &Past, logits: &Tensor, scored: &[Scored]) -> Result<Vec<Taken>> {
     let long: Vec<&Scored> = scored.iter().filter(|scored| scored.object.len() > 1).collect();
     let firsts = Distributions::new(logits)?;
-    let rest = match long.is_empty() {
-        true => None,
+    let mut rest = match long.is_empty() {
+        true => Vec::new(),
         false => {
             let rows: Vec<usize> = long.iter().map(|scored| scored.row).collect();
             let batch = Batch::new(long.iter().map(|s| &s.object[..s.object.len() - 1]))?;
             let at: Vec<u32> = (0..batch.tokens().len() as u32).collect();
             let x = model.run_after(&past.sequences(&rows)?, &batch, &at)?;
-            Some(Distributions::new(&model.logits(&x)?)?)
+            let tokens: Vec<u32> =
+                long.iter().flat_map(|scored| &scored.object[1..]).copied().collect();
+            said(model, &x, &tokens)?
         }
-    };
-    let mut next = 0;
+    }
+    .into_iter();
     let taken = scored.iter().map(|scored| {
-        let mut tokens = vec![firsts.at(scored.row, scored.object[0])];
-        for &token in &scored.object[1..] {
-            tokens.extend(rest.as_ref().map(|rest| rest.at(next, token)));
-            next += 1;
-        }
-        taken(&scored.object, &tokens)
+        let first = firsts.at(scored.row, scored.object[0]);
+        let rest = rest.by_ref().take(scored.object.len() - 1);
+        taken(&scored.object, &std::iter::once(first).chain(rest).collect::<Vec<_>>())
     });
     Ok(taken.collect())
+}
+
+/// What each row of `x`, which is multiplied with the unembedding, says of a token: its log-probability
+/// in nats, and the most likely one.
+fn said(model: &Model, x: &Var, tokens: &[u32]) -> Result<Vec<(f64, u32)>> {
+    /// Rows whose logits are alive at once.
+    const ROWS: usize = 64;
+    let mut said = Vec::with_capacity(tokens.len());
+    for (chunk, tokens) in tokens.chunks(ROWS).enumerate() {
+        let first = (chunk * ROWS) as u32;
+        let at: Vec<u32> = (first..first + tokens.len() as u32).collect();
+        let rows = Distributions::new(&model.logits(&gather_rows(x, &at)?)?)?;
+        said.extend(tokens.iter().enumerate().map(|(row, &token)| rows.at(row, token)));
+    }
+    Ok(said)
 }
 
 /// Of an object, what each of its tokens got: its log-probability, and the most likely token.
@@ -229,27 +250,33 @@ fn taken(object: &[u32], tokens: &[(f64, u32)]) -> Taken {
 /// Rows of logits, as distributions over the vocabulary.
 struct Distributions {
     logits: Vec<f32>,
-    n_vocab: usize,
+    /// Of each row the most likely token, and the logarithm of the sum of all exponentials.
+    rows: Vec<(u32, f64)>,
 }
 
 impl Distributions {
     fn new(logits: &Tensor) -> Result<Self> {
         let n_vocab = logits.dim(1)?;
-        Ok(Self { logits: logits.flatten_all()?.to_vec1()?, n_vocab })
+        let logits: Vec<f32> = logits.flatten_all()?.to_vec1()?;
+        let row = |row: &[f32]| {
+            let mut best = 0;
+            for (i, &logit) in row.iter().enumerate() {
+                if logit > row[best] {
+                    best = i;
+                }
+            }
+            let sum: f64 = row.iter().map(|&logit| f64::from((logit - row[best]).exp())).sum();
+            (best as u32, f64::from(row[best]) + sum.ln())
+        };
+        let rows = logits.par_chunks(n_vocab).map(row).collect();
+        Ok(Self { logits, rows })
     }
 
     /// The log-probability of a token in a row, in nats, and the most likely one.
     fn at(&self, row: usize, token: u32) -> (f64, u32) {
-        let row = &self.logits[row * self.n_vocab..(row + 1) * self.n_vocab];
-        let mut best = 0;
-        for (i, &logit) in row.iter().enumerate() {
-            if logit > row[best] {
-                best = i;
-            }
-        }
-        let top = f64::from(row[best]);
-        let sum: f64 = row.iter().map(|&logit| f64::from((logit - row[best]).exp())).sum();
-        (f64::from(row[token as usize]) - top - sum.ln(), best as u32)
+        let (best, log_sum) = self.rows[row];
+        let n_vocab = self.logits.len() / self.rows.len();
+        (f64::from(self.logits[row * n_vocab + token as usize]) - log_sum, best)
     }
 }
 
@@ -277,7 +304,5 @@ fn filled(model: &Model, query: &Query) -> Result<Taken> {
     let x = model.run(&Batch::new([&query.ids])?, &query.at, &mut ())?;
     let places: Vec<usize> = (0..query.at.len()).collect();
     let x = model.recall(&x, &places)?.map_or(x, |recalled| recalled.x);
-    let rows = Distributions::new(&model.logits(&x)?)?;
-    let tokens = query.object.iter().enumerate().map(|(row, &token)| rows.at(row, token));
-    Ok(taken(&query.object, &tokens.collect::<Vec<_>>()))
+    Ok(taken(&query.object, &said(model, &x, &query.object)?))
 }
