@@ -1,5 +1,6 @@
 //! What a benchmark is to do: a model, cases, methods, settings and seeds; a job for each part.
 
+use std::fmt;
 use std::ops::Range;
 
 use retcon::Method;
@@ -47,6 +48,13 @@ pub struct Chosen {
     pub settings: Map<String, Value>,
 }
 
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = Value::from(self.settings.clone());
+        write!(f, "`{}` is {} with {settings}", self.label, self.method)
+    }
+}
+
 /// How cases are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -84,25 +92,55 @@ pub struct Job {
 }
 
 impl Plan {
-    /// All jobs over `n` cases, in the order in which they are done.
+    /// All jobs over `n` cases, in the order in which they are done: all methods on a part before the
+    /// next part, so that what is there compares methods on the same cases whenever it is looked at.
     #[must_use]
     pub fn jobs(&self, n: usize) -> Vec<Job> {
         let mut jobs = Vec::new();
         for &seed in &self.seeds {
             for (setting, kind) in self.settings.iter().enumerate() {
-                for method in 0..self.methods.len() {
-                    let parts = kind.parts(n).into_iter().enumerate();
-                    jobs.extend(parts.map(|(part, cases)| Job {
+                for (part, cases) in kind.parts(n).into_iter().enumerate() {
+                    let methods = 0..self.methods.len();
+                    jobs.extend(methods.map(|method| Job {
                         method,
                         setting,
                         seed,
                         part,
-                        cases,
+                        cases: cases.clone(),
                     }));
                 }
             }
         }
         jobs
+    }
+
+    /// This plan and what `more` adds to it: methods, settings and seeds, after those that are there.
+    ///
+    /// # Errors
+    /// In words, what else is not the same.
+    pub(crate) fn joined(&self, more: &Self) -> std::result::Result<Self, String> {
+        let mut joined = self.clone();
+        for method in &more.methods {
+            match self.methods.iter().find(|found| found.label == method.label) {
+                None => joined.methods.push(method.clone()),
+                Some(found) if found == method => {}
+                Some(found) => return Err(format!("{found} there, and {method} here")),
+            }
+        }
+        let new = more.settings.iter().filter(|setting| !self.settings.contains(setting));
+        joined.settings.extend(new);
+        joined.seeds.extend(more.seeds.iter().filter(|seed| !self.seeds.contains(seed)));
+        let Self { methods, settings, seeds, .. } = joined.clone();
+        let expected = Self { methods, settings, seeds, ..more.clone() };
+        let [found, expected] = [&joined, &expected]
+            .map(|plan| serde_json::to_value(plan).expect("a plan has string keys"));
+        let mut keys = found.as_object().into_iter().flatten();
+        match keys.find(|(key, value)| expected.get(key) != Some(value)) {
+            Some((key, value)) => {
+                Err(format!("`{key}` is {value} there, and {} here", expected[key]))
+            }
+            None => Ok(joined),
+        }
     }
 
     /// Makes sure that every method is one, and takes its settings.

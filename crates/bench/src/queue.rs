@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::error::{Error, Result};
-use crate::plan::Job;
+use crate::plan::{Job, Plan};
 use crate::store::{Measured, Store, fail, job, json};
 
 /// Whoever works on the jobs of a store.
@@ -69,11 +69,13 @@ impl Worker {
         Ok(Self { id, folder, _lock: lock })
     }
 
-    /// Takes the first job that can be done.
+    /// Takes the first job that can be done, of those that `plan` has: others may have been added
+    /// since by somebody who does them.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Io`].
-    pub fn take(&self, store: &mut Store) -> Result<Next> {
+    pub fn take(&self, store: &mut Store, plan: &Plan) -> Result<Next> {
+        let known = [plan.methods.len(), plan.settings.len()];
         let gone = self.gone(store)?;
         self.within(store, |to| {
             for worker in &gone {
@@ -81,18 +83,20 @@ impl Worker {
                 to.execute(free, [worker])?;
             }
             let select = "SELECT id, method, setting, seed, part, first, last, after FROM jobs WHERE \
-                state = 0 AND (after IS NULL OR (SELECT state FROM jobs AS a WHERE a.id = jobs.after) = 2) \
+                state = 0 AND method < ?1 AND setting < ?2 AND (after IS NULL OR \
+                (SELECT state FROM jobs AS a WHERE a.id = jobs.after) = 2) \
                 ORDER BY id LIMIT 1";
             let taken = |row: &rusqlite::Row<'_>| {
                 Ok(Taken { id: row.get(0)?, job: job(row)?, after: row.get(7)? })
             };
-            if let Some(taken) = to.query_row(select, [], taken).optional()? {
+            if let Some(taken) = to.query_row(select, known, taken).optional()? {
                 let take = "UPDATE jobs SET state = 1, worker = ?1 WHERE id = ?2";
                 to.execute(take, [self.id, taken.id])?;
                 return Ok(Next::Job(taken));
             }
-            let left = "SELECT EXISTS (SELECT 1 FROM jobs WHERE state < 2)";
-            let is_left = to.query_row(left, [], |row| row.get::<_, bool>(0))?;
+            let left = "SELECT EXISTS (SELECT 1 FROM jobs WHERE state < 2 AND method < ?1 \
+                        AND setting < ?2)";
+            let is_left = to.query_row(left, known, |row| row.get::<_, bool>(0))?;
             Ok(if is_left { Next::Wait } else { Next::Nothing })
         })
     }

@@ -7,7 +7,6 @@ use retcon::edit::Progress;
 use retcon::{Ctx, Model};
 
 use crate::error::Result;
-use crate::plan::Plan;
 use crate::queue::{Next, Worker, folder};
 use crate::store::Store;
 use crate::work::{Bench, Chain};
@@ -18,11 +17,12 @@ use crate::work::{Bench, Chain};
 /// # Errors
 /// [`crate::Error::Full`], [`crate::Error::Store`], [`crate::Error::Stopped`], and what would end every
 /// job: that statistics are missing, for one. What ends one edit alone is noted with its cases.
-pub fn run(ctx: &Ctx<'_>, store: &mut Store, plan: &Plan, model: &Model) -> Result<()> {
-    let bench = Bench::new(store, plan, model)?;
+pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
+    let plan = store.plan()?;
+    let bench = Bench::new(store, &plan, model)?;
     let worker = Worker::new(store)?;
     loop {
-        let taken = match worker.take(store)? {
+        let taken = match worker.take(store, &plan)? {
             Next::Job(taken) => taken,
             Next::Wait => {
                 ctx.report(&progress(store)?)?;

@@ -11,7 +11,9 @@ use retcon::data::datasets::{of_line, to_line};
 use retcon::data::{Case, Origin};
 use retcon::eval::held::Moved;
 use retcon::eval::reading::Reading;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -94,15 +96,16 @@ pub struct Row {
 }
 
 impl Store {
-    /// The store at `path` for `plan` over `cases`, with facts that must be `kept`: opened where it is
-    /// there, and otherwise made.
+    /// The store at `path` for `plan` over `cases`, with facts that must be `kept`: made where it is not
+    /// there. Where it is, the plan's methods, settings and seeds are added to those that it has.
     ///
     /// # Errors
-    /// [`Error::OtherPlan`] where another benchmark is there, [`Error::NotAStore`], [`Error::Store`].
+    /// [`Error::OtherPlan`] where a benchmark that differs in anything else is there,
+    /// [`Error::NotAStore`], [`Error::Store`].
     pub fn create(path: &Path, plan: &Plan, cases: &[Case], kept: &[Case]) -> Result<Self> {
         let mut store = Self::connect(path)?;
         store.initialize(plan, cases, kept)?;
-        store.check(plan, cases)?;
+        store.grow(plan, cases)?;
         Ok(store)
     }
 
@@ -178,7 +181,6 @@ impl Store {
                     insert.execute(params![idx, to_line(case)])?;
                 }
             }
-            add_jobs(&to, plan, cases.len())?;
             to.pragma_update(None, "application_id", APPLICATION)?;
             to.pragma_update(None, "user_version", VERSION)?;
             to.commit()
@@ -186,24 +188,23 @@ impl Store {
         fill(&mut self.db).map_err(|error| fail(&path, &error))
     }
 
-    /// Makes sure that it is that of `plan` and `cases`.
-    fn check(&self, plan: &Plan, cases: &[Case]) -> Result<()> {
-        let found = self.plan()?;
-        let other = |what: String| Error::OtherPlan { path: self.path.clone(), what };
-        if found != *plan {
-            let [found, expected] = [&found, plan]
-                .map(|plan| serde_json::to_value(plan).expect("a plan has string keys"));
-            let keys = found.as_object().into_iter().flatten();
-            let mut differing = keys.filter(|(key, value)| expected.get(key) != Some(value));
-            let what = differing.next().map(|(key, value)| {
-                format!("`{key}` is {value} there, and {} here", expected[key])
-            });
-            return Err(other(what.unwrap_or_default()));
-        }
+    /// Adds what `plan` has beyond its own, over the same cases.
+    fn grow(&mut self, plan: &Plan, cases: &[Case]) -> Result<()> {
+        let path = self.path.clone();
+        let other = |what: String| Error::OtherPlan { path: path.clone(), what };
         if self.cases()? != stripped(cases) {
             return Err(other("its cases are others".to_owned()));
         }
-        Ok(())
+        // Nobody else adds anything between looking and writing.
+        let begin = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate);
+        let to = begin.map_err(|error| fail(&path, &error))?;
+        let plan = self.plan()?.joined(plan).map_err(other)?;
+        let add = || {
+            to.execute("UPDATE plan SET json = ?1", [json(&plan)])?;
+            add_jobs(&to, &plan, cases.len())?;
+            to.commit()
+        };
+        add().map_err(|error| fail(&path, &error))
     }
 
     /// What is to be done.
@@ -344,19 +345,18 @@ pub(crate) fn job(row: &rusqlite::Row<'_>) -> rusqlite::Result<Job> {
     })
 }
 
+/// Adds the jobs of a plan that are not there yet.
 fn add_jobs(to: &Connection, plan: &Plan, n_cases: usize) -> rusqlite::Result<()> {
     let mut insert = to.prepare(
-        "INSERT INTO jobs (method, setting, seed, part, first, last, after) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR IGNORE INTO jobs (method, setting, seed, part, first, last, after) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT id FROM jobs AS a WHERE ?7 AND a.method = ?1 \
+         AND a.setting = ?2 AND a.seed = ?3 AND a.part = ?4 - 1))",
     )?;
-    let mut before = None;
     for job in plan.jobs(n_cases) {
-        let goes_on = plan.settings[job.setting].is_sequential() && job.part > 0;
-        let after = before.filter(|_| goes_on);
         let seed = job.seed.cast_signed();
         let (first, last) = (job.cases.start, job.cases.end);
-        insert.execute(params![job.method, job.setting, seed, job.part, first, last, after])?;
-        before = Some(to.last_insert_rowid());
+        let goes_on = plan.settings[job.setting].is_sequential();
+        insert.execute(params![job.method, job.setting, seed, job.part, first, last, goes_on])?;
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ fn whole(path: &Path, plan: &Plan, n: usize) -> Results {
     let model = model();
     let Selection { cases, kept, .. } = selection(&model, n, plan.asking);
     let mut store = Store::create(path, plan, &cases, &kept).unwrap();
-    with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, plan, &model)).unwrap();
+    with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, &model)).unwrap();
     timeless(summarize(&store).unwrap())
 }
 
@@ -121,8 +121,7 @@ fn results_do_not_depend_on_who_does_the_work() {
         for _ in 0..3 {
             scope.spawn(|| {
                 let mut store = Store::create(&path, &plan, &cases, &kept).unwrap();
-                with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, &plan, &model))
-                    .unwrap();
+                with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, &model)).unwrap();
             });
         }
     });
@@ -173,7 +172,7 @@ fn what_is_canceled_goes_on_where_it_was() {
         };
         let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &Nothing };
         n_runs += 1;
-        match run(&ctx, &mut store, &plan, &model) {
+        match run(&ctx, &mut store, &model) {
             Ok(()) => break,
             Err(Error::Stopped) => {}
             Err(error) => panic!("{error}"),
@@ -182,6 +181,31 @@ fn what_is_canceled_goes_on_where_it_was() {
     assert!(n_runs > 2, "{n_runs}");
     let whole = whole(&folder.path().join("whole.sqlite"), &plan, 2);
     assert_eq!(timeless(summarize(&store).unwrap()), whole);
+}
+
+#[test]
+fn a_store_takes_methods_settings_and_seeds_in_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sqlite");
+    let both = plan(&["single", "sequential:3:1:1"]);
+    let [ft, wide] = both.methods.clone().try_into().unwrap();
+    let first = Plan { methods: vec![wide.clone()], seeds: vec![1], ..plan(&["single"]) };
+    whole(&path, &first, 3);
+    let n_done = |path: &Path| {
+        let rows = Store::open(path).unwrap().rows().unwrap();
+        [rows.iter().filter(|row| row.measured.is_some()).count(), rows.len()]
+    };
+    assert_eq!(n_done(&path), [3, 3]);
+    let model = model();
+    let Selection { cases, kept, .. } = selection(&model, 3, both.asking);
+    let second = Plan { methods: vec![ft.clone()], ..both.clone() };
+    let grown = Store::create(&path, &second, &cases, &kept).unwrap();
+    // What was done stays, for all combinations of the old and the new.
+    assert_eq!(n_done(&path), [3, 24]);
+    assert_eq!(grown.plan().unwrap().methods, [wide.clone(), ft.clone()]);
+    let again = whole(&path, &first, 3);
+    let at_once = Plan { methods: vec![wide, ft], seeds: vec![1, 0], ..both };
+    assert_eq!(again, whole(&folder.path().join("at-once.sqlite"), &at_once, 3));
 }
 
 #[test]
@@ -196,8 +220,12 @@ fn another_benchmark_and_other_files_are_refused() {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     };
-    let other = Plan { seeds: vec![5], ..plan.clone() };
-    refuse(Store::create(&path, &other, &cases, &kept), "`seeds` is [0,1] there, and [5] here");
+    let other = Plan { model: "gpt2".to_owned(), ..plan.clone() };
+    let message = "`model` is \"llama\" there, and \"gpt2\" here";
+    refuse(Store::create(&path, &other, &cases, &kept), message);
+    let other = Plan { methods: vec![chosen("ft", "ft", json!({"steps": 6}))], ..plan.clone() };
+    let message = "`ft` is ft with {\"steps\":5} there, and `ft` is ft with {\"steps\":6} here";
+    refuse(Store::create(&path, &other, &cases, &kept), message);
     refuse(Store::create(&path, &plan, &cases[..1], &kept), "its cases are others");
     refuse(Store::open(&folder.path().join("none")), "there is no such file");
     let text = folder.path().join("text");

@@ -28,6 +28,7 @@ pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
     check_memory(job, &model)?;
     let plan = plan(shell, job, &model, dataset, statistics.as_ref())?;
     let mut store = Store::create(&job.store, &plan, &selection.cases, &selection.kept)?;
+    let plan = store.plan()?;
     let n_jobs = plan.jobs(selection.cases.len()).len();
     shell.note(format!(
         "{} on {}: {} in {}",
@@ -36,7 +37,7 @@ pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
         plural(n_jobs, "job"),
         job.store.display()
     ))?;
-    let done = all(shell, job, &mut store, &plan, &model, statistics.as_ref());
+    let done = all(shell, job, &mut store, &model, statistics.as_ref());
     done.with_context(|| {
         let store = job.store.display();
         format!(
@@ -135,7 +136,6 @@ fn all(
     shell: &Shell,
     job: &Bench,
     store: &mut Store,
-    plan: &Plan,
     model: &Model,
     statistics: &dyn Source,
 ) -> Result<()> {
@@ -147,9 +147,9 @@ fn all(
         (1..job.workers).map(|_| Store::open(&job.store)).collect::<Result<Vec<_>, _>>()?;
     let done = thread::scope(|scope| {
         let silent = &silent;
-        let start = |mut store| scope.spawn(move || work(silent, &mut store, plan, model));
+        let start = |mut store| scope.spawn(move || work(silent, &mut store, model));
         let others: Vec<_> = others.into_iter().map(start).collect();
-        let mine = work(&ctx, store, plan, model);
+        let mine = work(&ctx, store, model);
         let theirs = others.into_iter().map(|other| other.join().expect("a worker never panics"));
         theirs.fold(mine, Result::and)
     });
