@@ -364,6 +364,17 @@ pub enum Error {
         /// The keys of the first record.
         found: String,
     },
+    /// Patterns of relations were given for cases of none.
+    #[error(
+        "no relation is known of any case in {}, so none of the patterns can be used: the flat \
+         CounterFact takes relations from a case_relations.jsonl in the same folder; go without \
+         --patterns otherwise",
+        path.display()
+    )]
+    NoRelations {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file holds no case.
     #[error("no cases in: {}", path.display())]
     NoCases {

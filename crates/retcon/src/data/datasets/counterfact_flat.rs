@@ -261,6 +261,14 @@ mod tests {
     }
 
     #[test]
+    fn patterns_for_cases_of_no_relation_are_refused() {
+        let patterns = r#"{"relation":"P1","pattern":"The home of [X] is [Y]."}"#;
+        let found = read_beside("counterfact-flat", &three(), &[("patterns.jsonl", patterns)]);
+        let error = found.unwrap_err().to_string();
+        assert!(error.contains("case_relations.jsonl"), "{error}");
+    }
+
+    #[test]
     fn a_case_that_names_its_subject_twice_is_left_out() {
         let text = three() + &line(1, "x lives in x", "y");
         let text = text.replace("\"subject\":\"x lives in x\"", "\"subject\":\"x\"");

@@ -122,13 +122,17 @@ impl Dataset {
     /// Reads the cases of a file or folder.
     ///
     /// # Errors
-    /// If a file can't be read, a record is not as the format has it, two have the same id, or there
-    /// is no case that can be asked.
+    /// If a file can't be read, a record is not as the format has it, two have the same id, there is no
+    /// case that can be asked, or patterns of relations were given and no case has one.
     pub fn read(&self, path: &Path, beside: &Beside) -> Result<Cases> {
-        match self.read {
+        let cases = match self.read {
             Reader::File(read) => read(&TextFile::open(path)?, beside),
             Reader::Set(read) => read(path, beside),
+        }?;
+        if beside.patterns.is_some() && cases.cases.iter().all(|case| case.group.is_none()) {
+            return Err(Error::NoRelations { path: path.to_owned() });
         }
+        Ok(cases)
     }
 }
 
