@@ -40,6 +40,14 @@ fn bench(store: &str) -> Vec<String> {
     args.map(str::to_owned).to_vec()
 }
 
+/// [`bench`] with another value of one option.
+fn changed(store: &str, option: &str, value: &str) -> Vec<String> {
+    let mut args = bench(store);
+    let at = args.iter().position(|word| word == option).unwrap();
+    args[at + 1] = value.to_owned();
+    args
+}
+
 /// The results of a run without what a clock has measured.
 fn timeless(stdout: &str) -> Value {
     let mut results: Value = serde_json::from_str(stdout).unwrap();
@@ -126,13 +134,26 @@ fn a_store_is_reported_and_another_plan_refused() {
     for name in ["index.html", "report.md", "records.csv", "records.parquet"] {
         assert!(dir.path("report").join(name).is_file(), "{name}");
     }
-    let mut other = bench("s.sqlite");
-    let seeds = other.iter().position(|word| word == "0,1").unwrap();
-    other[seeds] = "3".to_owned();
-    let refused = dir.run(other);
+    let refused = dir.run(changed("s.sqlite", "--general", "2"));
     assert_eq!(refused.code, 1);
-    assert!(refused.stderr.contains("`seeds` is [0,1] there, and [3] here"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`asking` is {"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("\"general\":4"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("\"general\":2"), "{}", refused.stderr);
     assert!(refused.stderr.contains("another file with --store"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_run_that_grew_ends_with_the_table_of_a_whole_one() {
+    let dir = Dir::new();
+    let whole = dir.run(bench("whole.sqlite"));
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+    for (option, value) in [("--methods", "ft"), ("--seeds", "0"), ("--settings", "single")] {
+        let part = dir.run(changed("grown.sqlite", option, value));
+        assert_eq!(part.code, 0, "{}", part.stderr);
+    }
+    let grown = dir.run(bench("grown.sqlite"));
+    assert_eq!(grown.code, 0, "{}", grown.stderr);
+    assert_eq!(timeless(&grown.stdout), timeless(&whole.stdout));
 }
 
 #[test]
