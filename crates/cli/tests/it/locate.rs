@@ -1,5 +1,9 @@
 //! `stats`, `tune`, and edits by methods that solve in closed form.
 
+use std::fs;
+
+use serde_json::{Value, json};
+
 use super::dir::{Dir, fixture, text};
 
 const FACT: &str = "The capital of {France} is => Rome";
@@ -58,6 +62,45 @@ fn a_model_that_knows_nothing_is_edited_at_blocks_by_depth() {
     dir.run(args).complains("by depth");
     let run = dir.run(["tune", text(&model), "--method", "rome"]).exits(1);
     run.complains("the model knows");
+}
+
+#[test]
+fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
+    let dir = Dir::new();
+    let capitals = ["France => Paris", "Germany => Berlin", "Italy => Rome", "Spain => Madrid"];
+    let facts = capitals.map(|fact| {
+        let (country, capital) = fact.split_once(" => ").unwrap();
+        format!("The capital of {{{country}}} is => {capital}\n")
+    });
+    fs::write(dir.path("facts.txt"), facts.concat()).unwrap();
+    let model = fixture("llama");
+    let ft = ["edit", text(&model), "--facts", "facts.txt", "--method", "ft", "--out", "taught"];
+    let all = ["--constraint", "none", "--components", "all", "--blocks", "all", "--lr", "0.05"];
+    dir.run(ft.into_iter().chain(all).chain(["--steps", "300"])).ok();
+    dir.run(["merge", text(&model), "taught", "--out", "knowing"]).ok();
+    let tune = ["tune", "knowing", "--method", "memit", "--again", "--json"];
+    let trials = |tuned: &Value| -> Vec<(Value, [f64; 3])> {
+        let of = |trial: &Value| {
+            assert!(trial["n"].as_u64().is_some_and(|n| (4..=6).contains(&n)), "{trial}");
+            let scores = ["rewrite", "paraphrase", "locality"].map(|k| trial[k].as_f64().unwrap());
+            (trial["settings"].clone(), scores)
+        };
+        tuned["trials"].as_array().unwrap().iter().map(of).collect()
+    };
+    let first = dir.run(tune).ok().json()["tuned"].clone();
+    let tried = trials(&first);
+    assert!(tried.iter().any(|(settings, _)| settings == &json!({})), "the method's own");
+    assert!(tried.iter().any(|(settings, _)| settings["mu"] != Value::Null), "numbers");
+    assert!(tried.iter().any(|(settings, _)| settings["blocks"] == "0"), "blocks");
+    // Harmonic, so that nothing makes up for an edit that isn't there or for the loss of the rest.
+    let score = |(_, scores): &(Value, [f64; 3])| 3.0 / scores.map(f64::recip).iter().sum::<f64>();
+    assert!(tried.is_sorted_by(|a, b| score(a) >= score(b)), "{tried:?}");
+    assert!(score(&tried[0]) > 0.0);
+    assert_eq!(first["settings"], tried[0].0);
+    let again = dir.run(tune).ok().json()["tuned"].clone();
+    assert_eq!(trials(&again), tried);
+    let edit = ["edit", "knowing", FACT, "--method", "memit", "--keep-failed"];
+    dir.run(edit).complains("memit is tuned for this model");
 }
 
 #[test]

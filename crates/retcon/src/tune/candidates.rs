@@ -6,7 +6,7 @@ use retcon_model::Model;
 use retcon_model::spec::NormOrder;
 use serde_json::{Map, Value, json};
 
-use super::{LEFT, ROUNDS};
+use super::N_FACTS;
 use crate::edit::Method;
 use crate::edit::prefixes::prefixes;
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub(super) fn fixed(model: &Model, method: &Method, seed: u64) -> Result<Map<Str
     Ok(fixed)
 }
 
-/// Choices of blocks, from the front to the back.
+/// Choices of blocks: the method's own, then from the front to the back.
 pub(super) fn blocks(model: &Model, method: &Method) -> Vec<Map<String, Value>> {
     let (n, defaults) = (model.spec().n_blocks, (method.defaults)());
     // A method whose value is the block's output shares it out, where the model allows it.
@@ -46,7 +46,7 @@ pub(super) fn blocks(model: &Model, method: &Method) -> Vec<Map<String, Value>> 
         let blocks = if first == last { last.to_string() } else { format!("{first}-{last}") };
         Map::from_iter([("blocks".to_owned(), json!(blocks))])
     };
-    choices.into_iter().map(settings).collect()
+    std::iter::once(Map::new()).chain(choices.into_iter().map(settings)).collect()
 }
 
 /// Other numbers, one at a time: what published presets have for other widths doesn't carry over.
@@ -56,25 +56,24 @@ pub(super) fn numbers(model: &Model, method: &Method) -> Vec<(String, Value)> {
         defaults["mu"] = json!(model.spec().d_mlp);
     }
     let mut numbers = Vec::new();
-    for (key, factors) in [
-        ("mu", [0.01, 0.1].as_slice()),
-        ("clamp", &[0.5]),
-        ("learning_rate", &[0.4]),
-        ("threshold", &[0.1]),
-        ("rate", &[100.0, 10_000.0]),
+    // Divisors, since a hundredth has no exact f64 and a hundred has.
+    for (key, divisors) in [
+        ("mu", [100.0, 10.0].as_slice()),
+        ("clamp", &[2.0]),
+        ("learning_rate", &[2.5]),
+        ("threshold", &[10.0]),
+        ("rate", &[0.01, 0.000_1]),
     ] {
         let Some(default) = defaults.get(key).and_then(Value::as_f64) else { continue };
         let matters = key != "threshold" || defaults["metric"] == "null-space";
         if default > 0.0 && matters {
-            numbers.extend(factors.iter().map(|factor| (key.to_owned(), json!(factor * default))));
+            numbers.extend(divisors.iter().map(|by| (key.to_owned(), json!(default / by))));
         }
     }
     numbers
 }
 
-/// Edits that a sweep makes.
+/// Edits that a sweep makes, at most.
 pub fn n_edits(model: &Model, method: &Method) -> usize {
-    let n_blocks = blocks(model, method).len();
-    let more = ROUNDS[1] - ROUNDS[0];
-    n_blocks * ROUNDS[0] + n_blocks.min(LEFT) * more + numbers(model, method).len() * ROUNDS[1]
+    (blocks(model, method).len() + numbers(model, method).len()) * N_FACTS
 }

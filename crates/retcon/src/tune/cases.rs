@@ -4,7 +4,7 @@
 use retcon_model::Model;
 use retcon_model::generate::is_decoder;
 
-use super::Case;
+use super::{Case, likely};
 use crate::data::Fact;
 use crate::data::knowledge::{Example, FactSet, Wording};
 use crate::edit::lookup::{Query, query};
@@ -83,7 +83,8 @@ fn case(
         return Ok(None);
     }
     let fact = Fact::new(example.prompt, &modified.object)?;
-    Ok(Some(Case { fact, edit, paraphrases, neighbors }))
+    let before = likely(model, &neighbors)?;
+    Ok(Some(Case { fact, edit, paraphrases, neighbors, before }))
 }
 
 fn example(

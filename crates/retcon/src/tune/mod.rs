@@ -3,9 +3,10 @@
 //!
 //! Where a fact can be read best is not where it can be written best (Hase et al. 2023, arXiv
 //! 2301.04213), so blocks are tried, from a few depths on; then the numbers that published presets give
-//! for other widths. A trial edits one fact, asks for it, for it in other words, and for others of its
-//! relation, and is undone. Candidates that do badly are dropped early (successive halving), so the
-//! sweep takes a number of edits that is known beforehand, and one seed gives one result.
+//! for other widths. What the method has itself is tried first. A trial edits one fact, asks for it, for
+//! it in other words, and for others of its relation, and is undone; it counts how likely each object
+//! is, since a handful of facts tells too little by which of them are said. All candidates meet the same
+//! facts, so the sweep takes a number of edits that is known beforehand, and one seed gives one result.
 
 mod candidates;
 mod cases;
@@ -24,10 +25,10 @@ pub use file::{path, read, write};
 
 use crate::data::Fact;
 use crate::edit::lookup::Query;
-use crate::edit::scope::Blocks;
+use crate::edit::recipe::Recipe;
 use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
-use crate::eval::accuracy::{said, share};
+use crate::eval::belief::scores;
 use crate::eval::metrics::harmonic;
 use crate::stats::Once;
 
@@ -57,11 +58,11 @@ pub struct Trial {
     pub settings: Map<String, Value>,
     /// Edits that were made.
     pub n: usize,
-    /// The share whose new object is said.
+    /// How likely the new object is after the edited prompt: the mean of its probabilities.
     pub rewrite: f64,
-    /// The share of other wordings in which it is said.
+    /// The same after other wordings.
     pub paraphrase: f64,
-    /// The share of other facts of the relation that are still said.
+    /// What is left of how likely the old objects of other facts of the relation were, at most all.
     pub locality: f64,
     /// Seconds an edit.
     pub seconds: f64,
@@ -80,69 +81,49 @@ struct Case {
     edit: Query,
     paraphrases: Vec<Query>,
     neighbors: Vec<Query>,
+    /// How likely the object of each neighbor is before any edit.
+    before: Vec<f64>,
 }
 
-/// A candidate on its way through the rounds.
-struct Candidate {
-    settings: Map<String, Value>,
-    /// For each edit so far: rewrite, paraphrase, locality.
-    scores: Vec<[f64; 3]>,
-    seconds: f64,
-}
+/// Facts that each candidate is tried on. With three, the better of two blocks was lost to chance.
+const N_FACTS: usize = 6;
 
-/// Facts that all candidates are tried on at first, and that those that are left are tried on then.
-const ROUNDS: [usize; 2] = [3, 6];
-
-/// Candidates that are left after the first round.
-const LEFT: usize = 2;
+/// Facts that the model must know for a choice to mean anything.
+const N_FACTS_MIN: usize = 3;
 
 /// Chooses settings of `method` for `model`, without its deltas.
 ///
 /// # Errors
 /// [`Error::KnowsTooLittle`] where the model knows too few of the facts that come with the library,
-/// [`Error::Canceled`], and what the method reports. A trial that diverges is a bad one, no error.
+/// [`Error::Canceled`], and what the method reports. A trial that
+/// diverges, or solves what can't be solved, is a bad one and no error.
 pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tuned> {
     let model = &model.base();
-    let (cases, n_known) = cases::cases(model, ROUNDS[1], ctx.seed)?;
-    if cases.len() < ROUNDS[0] {
-        return Err(Error::KnowsTooLittle { found: n_known, needed: ROUNDS[0] });
+    let (cases, n_known) = cases::cases(model, N_FACTS, ctx.seed)?;
+    if cases.len() < N_FACTS_MIN {
+        return Err(Error::KnowsTooLittle { found: n_known, needed: N_FACTS_MIN });
     }
     let blocks = candidates::blocks(model, method);
     let statistics = Once::new(ctx.statistics);
     let ctx = &Ctx { statistics: &statistics, ..*ctx };
     get_all(ctx, model, method, &blocks)?;
-    let sweep = Sweep { ctx, model, method, cases: &cases };
     let fixed = candidates::fixed(model, method, ctx.seed)?;
-    let mut done = 0;
-    let mut candidates: Vec<Candidate> = blocks.into_iter().map(Candidate::new).collect();
-    for candidate in &mut candidates {
-        sweep.run(candidate, &fixed, ROUNDS[0], &mut done)?;
+    let mut sweep = Sweep { ctx, model, method, cases: &cases, fixed, trials: Vec::new() };
+    for settings in blocks {
+        sweep.run(settings)?;
     }
-    best_first(&mut candidates);
-    for candidate in candidates.iter_mut().take(LEFT) {
-        sweep.run(candidate, &fixed, cases.len(), &mut done)?;
-    }
-    best_first(&mut candidates);
-    let mut best = candidates[0].settings.clone();
-    let mut top = candidates[0].score();
     for (key, value) in candidates::numbers(model, method) {
-        let mut settings = best.clone();
+        let mut settings = sweep.best().settings.clone();
         settings.insert(key, value);
-        let mut candidate = Candidate::new(settings);
-        sweep.run(&mut candidate, &fixed, cases.len(), &mut done)?;
-        if candidate.score() > top {
-            top = candidate.score();
-            best = candidate.settings.clone();
-        }
-        candidates.push(candidate);
+        sweep.run(settings)?;
     }
-    best_first(&mut candidates);
+    let trials = sweep.best_first();
     Ok(Tuned {
         method: method.name.to_owned(),
         model: file::fingerprint(model)?,
         seed: ctx.seed,
-        settings: best,
-        trials: candidates.iter().map(Candidate::trial).collect(),
+        settings: trials[0].settings.clone(),
+        trials,
         n_known,
     })
 }
@@ -154,98 +135,110 @@ fn get_all(
     method: &Method,
     choices: &[Map<String, Value>],
 ) -> Result<()> {
-    if (method.defaults)().get("metric").is_none_or(|metric| metric == "identity") {
+    let defaults = (method.defaults)();
+    if defaults.get("metric").is_none_or(|metric| metric == "identity") {
         return Ok(());
     }
+    let own: Recipe = serde_json::from_value(defaults).expect("what has a metric is a recipe");
     let mut all = BTreeSet::new();
     for choice in choices {
-        let blocks: Blocks = choice["blocks"].as_str().unwrap_or_default().parse()?;
-        all.extend(blocks.resolve(model.spec().n_blocks)?);
+        all.extend(own.clone().given(method.name, choice.clone())?.blocks(model)?);
     }
     let all: Vec<usize> = all.into_iter().collect();
     ctx.statistics.statistics(ctx, model, &all).map(|_| ())
 }
 
-/// Those that were tried more come first, and of these the better ones.
-fn best_first(candidates: &mut [Candidate]) {
-    candidates.sort_by(|a, b| {
-        let by_n = b.scores.len().cmp(&a.scores.len());
-        by_n.then(b.score().total_cmp(&a.score()))
-    });
-}
-
-/// What all trials share.
+/// What all trials share, and those that were made.
 struct Sweep<'a> {
     ctx: &'a Ctx<'a>,
     model: &'a Model,
     method: &'static Method,
     cases: &'a [Case],
+    fixed: Map<String, Value>,
+    trials: Vec<Trial>,
 }
 
 impl Sweep<'_> {
-    /// Tries `candidate` on the first `n` facts, where it hasn't been yet.
-    fn run(
-        &self,
-        candidate: &mut Candidate,
-        fixed: &Map<String, Value>,
-        n: usize,
-        done: &mut usize,
-    ) -> Result<()> {
-        let mut settings = fixed.clone();
-        settings.extend(candidate.settings.clone());
-        let editor = (self.method.editor)(settings)?;
-        for case in &self.cases[candidate.scores.len()..n.min(self.cases.len())] {
+    /// Tries settings on all facts.
+    fn run(&mut self, settings: Map<String, Value>) -> Result<()> {
+        let mut given = self.fixed.clone();
+        given.extend(settings.clone());
+        let editor = (self.method.editor)(given)?;
+        let n = self.cases.len();
+        let mut seconds = 0.0;
+        let mut sums = [0.0; 3];
+        for (i, case) in self.cases.iter().enumerate() {
             let total = n_edits(self.model, self.method);
-            let stage = "trial edits";
-            self.ctx.report(&Progress { stage, done: *done, total, loss: None, said: None })?;
+            let done = (self.trials.len() * n + i).min(total);
+            self.ctx.report(&Progress {
+                stage: "trial edits",
+                done,
+                total,
+                loss: None,
+                said: None,
+            })?;
             let quiet = Ctx { progress: &|_| (), ..*self.ctx };
             let clock = Instant::now();
             let made = editor.edit(&quiet, self.model, std::slice::from_ref(&case.fact));
-            candidate.seconds += clock.elapsed().as_secs_f64();
-            candidate.scores.push(match made {
-                Ok(delta) => self.measured(case, delta)?,
-                Err(Error::Canceled) => return Err(Error::Canceled),
-                Err(error @ (Error::Diverged { .. } | Error::TooLarge { .. })) => {
-                    tracing::info!("{:?}: {error}", candidate.settings);
-                    [0.0; 3]
+            seconds += clock.elapsed().as_secs_f64();
+            match made {
+                Ok(delta) => {
+                    let scores = self.measured(case, delta)?;
+                    sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
+                }
+                Err(error) if is_of_settings(&error) => {
+                    tracing::info!("{settings:?}: {error}");
                 }
                 Err(error) => return Err(error),
-            });
-            *done += 1;
+            }
         }
+        let [rewrite, paraphrase, locality] = sums.map(|sum| sum / n as f64);
+        let seconds = seconds / n as f64;
+        self.trials.push(Trial { settings, n, rewrite, paraphrase, locality, seconds });
         Ok(())
     }
 
     fn measured(&self, case: &Case, delta: Delta) -> Result<[f64; 3]> {
         let edited = self.model.with(&Arc::new(delta))?;
-        let rewrite = said(&edited, std::slice::from_ref(&case.edit))?;
+        let neighbors = likely(&edited, &case.neighbors)?.into_iter().zip(&case.before);
         Ok([
-            share(&rewrite),
-            share(&said(&edited, &case.paraphrases)?),
-            share(&said(&edited, &case.neighbors)?),
+            mean(likely(&edited, std::slice::from_ref(&case.edit))?),
+            mean(likely(&edited, &case.paraphrases)?),
+            mean(neighbors.map(|(after, before)| (after / before).min(1.0)).collect()),
         ])
+    }
+
+    /// The best trial; the earlier of two that are equal.
+    fn best(&self) -> &Trial {
+        let trials = self.trials.iter().rev();
+        trials.max_by(|a, b| a.score().total_cmp(&b.score())).expect("blocks were tried")
+    }
+
+    /// All trials, the best first.
+    fn best_first(mut self) -> Vec<Trial> {
+        self.trials.sort_by(|a, b| b.score().total_cmp(&a.score()));
+        self.trials
     }
 }
 
-impl Candidate {
-    fn new(settings: Map<String, Value>) -> Self {
-        Self { settings, scores: Vec::new(), seconds: 0.0 }
-    }
+/// Whether other settings may well do: a trial that ends so is a bad one.
+fn is_of_settings(error: &Error) -> bool {
+    use Error as E;
+    matches!(
+        error,
+        E::Diverged { .. }
+            | E::TooLarge { .. }
+            | E::Singular { .. }
+            | E::NotFinite { .. }
+            | E::NoNullSpace { .. }
+    )
+}
 
-    fn score(&self) -> f64 {
-        self.trial().score()
-    }
+/// How likely the object of each query is.
+fn likely(model: &Model, queries: &[Query]) -> Result<Vec<f64>> {
+    Ok(scores(model, queries)?.iter().map(|score| score.log_prob.exp()).collect())
+}
 
-    fn trial(&self) -> Trial {
-        let n = self.scores.len();
-        let mean = |i: usize| self.scores.iter().map(|s| s[i]).sum::<f64>() / n.max(1) as f64;
-        Trial {
-            settings: self.settings.clone(),
-            n,
-            rewrite: mean(0),
-            paraphrase: mean(1),
-            locality: mean(2),
-            seconds: self.seconds / n.max(1) as f64,
-        }
-    }
+fn mean(numbers: Vec<f64>) -> f64 {
+    numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
 }
