@@ -12,10 +12,10 @@ use super::closed_form::make;
 use super::recipe::{MetricName, Recipe, SETTINGS};
 use super::{Method, to_value};
 
-/// The numbers of the authors' repository for Llama 3.
+/// The numbers of the authors' repository for GPT-J. Those for Llama 3 have a fifth of the step size,
+/// with which 25 steps get half of the way in a small model.
 fn alphaedit() -> Recipe {
     Recipe {
-        learning_rate: 0.1,
         decay: 0.5,
         clamp: 0.75,
         metric: MetricName::NullSpace,
