@@ -29,6 +29,13 @@ pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
         pairs([
             ("chosen", plain(&tuned.settings)),
             ("facts", format!("{} of those asked are known to the model", tuned.n_known)),
+            (
+                "traced",
+                match tuned.traced {
+                    Some(block) => format!("restored MLPs bring back most around block {block}"),
+                    None => "restored MLPs bring back nothing".to_owned(),
+                },
+            ),
             ("file", path.display().to_string()),
         ])
     ))?;

@@ -95,8 +95,11 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     // Harmonic, so that nothing makes up for an edit that isn't there or for the loss of the rest.
     let score = |(_, scores): &(Value, [f64; 3])| 3.0 / scores.map(f64::recip).iter().sum::<f64>();
     assert!(tried.is_sorted_by(|a, b| score(a) >= score(b)), "{tried:?}");
-    assert!(score(&tried[0]) > 0.0);
-    assert_eq!(first["settings"], tried[0].0);
+    assert!(score(&tried[0]) > 0.0, "{tried:?}");
+    let chosen = tried.iter().find(|(settings, _)| settings == &first["settings"]).unwrap();
+    assert!(score(chosen) >= score(&tried[0]) - 0.02, "{tried:?}");
+    let traced = first["traced"].as_u64().expect("these facts are in it, so tracing finds them");
+    assert!(traced < 2, "{traced}");
     let again = dir.run(tune).ok().json()["tuned"].clone();
     assert_eq!(trials(&again), tried);
     let edit = ["edit", "knowing", FACT, "--method", "memit", "--keep-failed"];

@@ -27,21 +27,27 @@ pub(super) fn fixed(model: &Model, method: &Method, seed: u64) -> Result<Map<Str
     Ok(fixed)
 }
 
-/// Choices of blocks: the method's own, then from the front to the back.
-pub(super) fn blocks(model: &Model, method: &Method) -> Vec<Map<String, Value>> {
+/// Choices of blocks: the method's own, then from the front to the back, `traced` among them.
+pub(super) fn blocks(
+    model: &Model,
+    method: &Method,
+    traced: Option<usize>,
+) -> Vec<Map<String, Value>> {
     let (n, defaults) = (model.spec().n_blocks, (method.defaults)());
     // A method whose value is the block's output shares it out, where the model allows it.
     let spreads = defaults.get("site").is_some_and(|site| site != "mlp")
         && model.spec().norm_order == NormOrder::Pre
         && method.name != "emmet";
-    let of_depth = |depth: f64| {
-        let last = ((depth * n as f64) as usize).min(n.saturating_sub(2));
+    let up_to = |last: usize| {
+        // Nothing after the last block could pass on what it is made to say.
+        let last = last.min(n.saturating_sub(2));
         match spreads {
             true => (last.saturating_sub(SPREAD - 1), last),
             false => (last, last),
         }
     };
-    let choices: BTreeSet<_> = DEPTHS.into_iter().map(of_depth).collect();
+    let depths = DEPTHS.into_iter().map(|depth| (depth * n as f64) as usize);
+    let choices: BTreeSet<_> = depths.chain(traced).map(up_to).collect();
     let settings = |(first, last): (usize, usize)| {
         let blocks = if first == last { last.to_string() } else { format!("{first}-{last}") };
         Map::from_iter([("blocks".to_owned(), json!(blocks))])
@@ -56,24 +62,31 @@ pub(super) fn numbers(model: &Model, method: &Method) -> Vec<(String, Value)> {
         defaults["mu"] = json!(model.spec().d_mlp);
     }
     let mut numbers = Vec::new();
-    // Divisors, since a hundredth has no exact f64 and a hundred has.
-    for (key, divisors) in [
-        ("mu", [100.0, 10.0].as_slice()),
-        ("clamp", &[2.0]),
-        ("learning_rate", &[2.5]),
-        ("threshold", &[10.0]),
-        ("rate", &[0.01, 0.000_1]),
+    for (key, factors) in [
+        ("mu", [0.01, 0.1].as_slice()),
+        ("clamp", &[0.5]),
+        ("learning_rate", &[0.4]),
+        ("threshold", &[0.1, 10.0]),
+        ("rate", &[100.0, 1_000.0]),
     ] {
         let Some(default) = defaults.get(key).and_then(Value::as_f64) else { continue };
         let matters = key != "threshold" || defaults["metric"] == "null-space";
         if default > 0.0 && matters {
-            numbers.extend(divisors.iter().map(|by| (key.to_owned(), json!(default / by))));
+            numbers.extend(
+                factors.iter().map(|factor| (key.to_owned(), json!(rounded(factor * default)))),
+            );
         }
     }
     numbers
 }
 
-/// Edits that a sweep makes, at most.
+/// A number that people can read: a tenth of 1536 and not 153.60000000000002.
+fn rounded(x: f64) -> f64 {
+    format!("{x:.6e}").parse().expect("it was written as a number")
+}
+
+/// Edits that a sweep makes, at most: tracing may find one more block.
 pub fn n_edits(model: &Model, method: &Method) -> usize {
-    (blocks(model, method).len() + numbers(model, method).len()) * N_FACTS
+    let n_blocks = blocks(model, method, None).len() + 1;
+    (n_blocks + numbers(model, method).len()) * N_FACTS
 }

@@ -82,7 +82,8 @@ fn case(
     if paraphrases.is_empty() || neighbors.is_empty() {
         return Ok(None);
     }
-    let fact = Fact::new(example.prompt, &modified.object)?;
+    let old = Some(set.triples[fact].object.clone());
+    let fact = Fact { target_true: old, ..Fact::new(example.prompt, &modified.object)? };
     let before = likely(model, &neighbors)?;
     Ok(Some(Case { fact, edit, paraphrases, neighbors, before }))
 }

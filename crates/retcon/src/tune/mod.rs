@@ -2,8 +2,9 @@
 //! model knows.
 //!
 //! Where a fact can be read best is not where it can be written best (Hase et al. 2023, arXiv
-//! 2301.04213), so blocks are tried, from a few depths on; then the numbers that published presets give
-//! for other widths. What the method has itself is tried first. A trial edits one fact, asks for it, for
+//! 2301.04213), so blocks are tried: those that the method has itself, those of a few depths, and those
+//! where causal tracing finds the facts; then the numbers that published presets give for other widths.
+//! A trial edits one fact, asks for it, for
 //! it in other words, and for others of its relation, and is undone; it counts how likely each object
 //! is, since a handful of facts tells too little by which of them are said. All candidates meet the same
 //! facts, so the sweep takes a number of edits that is known beforehand, and one seed gives one result.
@@ -11,6 +12,7 @@
 mod candidates;
 mod cases;
 mod file;
+mod traced;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,12 +44,14 @@ pub struct Tuned {
     pub model: String,
     /// The seed of everything random.
     pub seed: u64,
-    /// The settings that did best, where they are other than the method's own.
+    /// The settings that did best, where they are other than the method's own and clearly better.
     pub settings: Map<String, Value>,
     /// All that were tried, the best first.
     pub trials: Vec<Trial>,
     /// Facts that the model knew, of those that were asked.
     pub n_known: usize,
+    /// The block where restored MLPs bring back most of an answer whose subject was hidden.
+    pub traced: Option<usize>,
 }
 
 /// Some settings, and how well edits with them did.
@@ -88,6 +92,9 @@ struct Case {
 /// Facts that each candidate is tried on. With three, the better of two blocks was lost to chance.
 const N_FACTS: usize = 6;
 
+/// What others must be better by than settings that were tried before them: less is chance.
+const MARGIN: f64 = 0.02;
+
 /// Facts that the model must know for a choice to mean anything.
 const N_FACTS_MIN: usize = 3;
 
@@ -103,28 +110,32 @@ pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tun
     if cases.len() < N_FACTS_MIN {
         return Err(Error::KnowsTooLittle { found: n_known, needed: N_FACTS_MIN });
     }
-    let blocks = candidates::blocks(model, method);
+    let traced = traced::block(ctx, model, &cases)?;
+    let blocks = candidates::blocks(model, method, traced);
     let statistics = Once::new(ctx.statistics);
     let ctx = &Ctx { statistics: &statistics, ..*ctx };
     get_all(ctx, model, method, &blocks)?;
     let fixed = candidates::fixed(model, method, ctx.seed)?;
-    let mut sweep = Sweep { ctx, model, method, cases: &cases, fixed, trials: Vec::new() };
+    let mut sweep = Sweep { ctx, model, method, cases: &cases, fixed, trials: Vec::new(), best: 0 };
     for settings in blocks {
         sweep.run(settings)?;
     }
     for (key, value) in candidates::numbers(model, method) {
-        let mut settings = sweep.best().settings.clone();
+        let mut settings = sweep.trials[sweep.best].settings.clone();
         settings.insert(key, value);
         sweep.run(settings)?;
     }
-    let trials = sweep.best_first();
+    let mut trials = sweep.trials;
+    let settings = trials[sweep.best].settings.clone();
+    trials.sort_by(|a, b| b.score().total_cmp(&a.score()));
     Ok(Tuned {
         method: method.name.to_owned(),
         model: file::fingerprint(model)?,
         seed: ctx.seed,
-        settings: trials[0].settings.clone(),
+        settings,
         trials,
         n_known,
+        traced,
     })
 }
 
@@ -156,6 +167,8 @@ struct Sweep<'a> {
     cases: &'a [Case],
     fixed: Map<String, Value>,
     trials: Vec<Trial>,
+    /// The index of the one that is best by more than chance.
+    best: usize,
 }
 
 impl Sweep<'_> {
@@ -194,7 +207,12 @@ impl Sweep<'_> {
         }
         let [rewrite, paraphrase, locality] = sums.map(|sum| sum / n as f64);
         let seconds = seconds / n as f64;
-        self.trials.push(Trial { settings, n, rewrite, paraphrase, locality, seconds });
+        let trial = Trial { settings, n, rewrite, paraphrase, locality, seconds };
+        let best = self.trials.get(self.best);
+        if best.is_some_and(|best| trial.score() > best.score() + MARGIN) {
+            self.best = self.trials.len();
+        }
+        self.trials.push(trial);
         Ok(())
     }
 
@@ -206,18 +224,6 @@ impl Sweep<'_> {
             mean(likely(&edited, &case.paraphrases)?),
             mean(neighbors.map(|(after, before)| (after / before).min(1.0)).collect()),
         ])
-    }
-
-    /// The best trial; the earlier of two that are equal.
-    fn best(&self) -> &Trial {
-        let trials = self.trials.iter().rev();
-        trials.max_by(|a, b| a.score().total_cmp(&b.score())).expect("blocks were tried")
-    }
-
-    /// All trials, the best first.
-    fn best_first(mut self) -> Vec<Trial> {
-        self.trials.sort_by(|a, b| b.score().total_cmp(&a.score()));
-        self.trials
     }
 }
 
