@@ -58,7 +58,7 @@ pub(crate) struct Tune {
     #[arg(long)]
     pub(crate) again: bool,
     #[command(flatten)]
-    pub(crate) text: Text,
+    pub(crate) statistics: Statistics,
     /// Of everything random
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -1,14 +1,14 @@
 //! `stats`: the second moments of keys over a text, into the cache.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Result;
 use retcon::edit::recipe::{Recipe, ValueSite};
 use retcon::model::Model;
 use retcon::stats::{Kept, Source, Statistics, n_bytes, write};
-use retcon::{Ctx, stats};
+use retcon::{Ctx, Progress, stats};
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -31,11 +31,12 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
         )?;
     }
     let start = Instant::now();
-    let there = kept.find(&model, &blocks)?;
-    let was_there = there.is_some();
-    let found = match there {
-        Some(found) => found.into(),
-        None => compute(shell, &model, &kept, &blocks)?,
+    let (found, before) = match kept.find(&model, &blocks)? {
+        Some(found) => (found.into(), None),
+        None => {
+            let (found, before) = compute(shell, &model, &kept, &blocks)?;
+            (found, Some(before))
+        }
     };
     let seconds = start.elapsed().as_secs_f64();
     if let Some(out) = &job.out {
@@ -49,9 +50,16 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
         true => "converged",
         false => "the text ended before the estimate converged: more text is better",
     };
-    let speed = match was_there {
-        true => "from the cache".to_owned(),
-        false => format!("{seconds:.1} s, {:.0} tokens a second", about.n_tokens as f64 / seconds),
+    let time = match before {
+        None => "from the cache".to_owned(),
+        Some(before) => {
+            let speed = (about.n_tokens - before) as f64 / seconds;
+            let resumed = match before {
+                0 => String::new(),
+                _ => format!(", after {before} tokens of an earlier run"),
+            };
+            format!("{seconds:.1} s, {speed:.0} tokens a second{resumed}")
+        }
     };
     shell.say(format!(
         "\n{}",
@@ -59,7 +67,7 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
             ("text", about.corpus.clone()),
             ("tokens", about.n_tokens.to_string()),
             ("estimate", state.to_owned()),
-            ("time", speed),
+            ("time", time),
             ("file", path.clone()),
         ])
     ))?;
@@ -67,19 +75,29 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn compute(shell: &Shell, model: &Model, kept: &Kept, blocks: &[usize]) -> Result<Arc<Statistics>> {
+/// The statistics, and how many of their tokens an earlier run that was interrupted had done.
+fn compute(
+    shell: &Shell,
+    model: &Model,
+    kept: &Kept,
+    blocks: &[usize],
+) -> Result<(Arc<Statistics>, u64)> {
     shell.note(format!(
         "{} of moments for {} blocks, beside the model",
         bytes(n_bytes(model, blocks.len())),
         blocks.len()
     ))?;
     let bar = progress::steps(shell);
-    let report = |p: &_| progress::step(&bar, p);
+    let before = OnceLock::new();
+    let report = |p: &Progress| {
+        before.get_or_init(|| p.done as u64);
+        progress::step(&bar, p);
+    };
     let statistics = &stats::Nothing;
     let ctx = Ctx { seed: 0, progress: &report, cancel: shell.cancel, statistics };
     let found = kept.statistics(&ctx, model, blocks);
     bar.finish_and_clear();
-    Ok(found?)
+    Ok((found?, before.into_inner().unwrap_or(0)))
 }
 
 /// The blocks that ROME and MEMIT choose by depth.

@@ -21,7 +21,10 @@ pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
     let kept = if job.again { None } else { tune::read(&path, &model)? };
     let tuned = match kept {
         Some(kept) => kept,
-        None => sweep(shell, &model, job.method, &job.text.kept()?, job.seed)?,
+        None => {
+            let statistics = job.statistics.source()?;
+            sweep(shell, &model, job.method, statistics.as_ref(), job.seed)?
+        }
     };
     shell.say(evidence(&tuned))?;
     shell.say(format!(

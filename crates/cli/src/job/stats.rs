@@ -31,7 +31,7 @@ pub(crate) struct Tune {
     pub(crate) model: ModelRef,
     pub(crate) method: &'static Method,
     pub(crate) again: bool,
-    pub(crate) text: Text,
+    pub(crate) statistics: Statistics,
     pub(crate) seed: u64,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn tune(args: args::Tune) -> Result<Tune> {
         model: ModelRef::parse(&args.model)?,
         method: Method::find(&args.method)?,
         again: args.again,
-        text: text(args.text)?,
+        statistics: statistics(args.statistics)?,
         seed: args.seed,
     })
 }

@@ -102,6 +102,9 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     assert!(traced < 2, "{traced}");
     let again = dir.run(tune).ok().json()["tuned"].clone();
     assert_eq!(trials(&again), tried);
+    dir.run(["stats", "knowing", "--blocks", "all", "--out", "own.safetensors"]).ok();
+    let of_file = dir.run(tune.into_iter().chain(["--stats", "own.safetensors"])).ok().json();
+    assert_eq!(trials(&of_file["tuned"]), tried);
     let edit = ["edit", "knowing", FACT, "--method", "memit", "--keep-failed"];
     dir.run(edit).complains("memit is tuned for this model");
 }
