@@ -26,4 +26,4 @@ pub use run::run;
 pub use select::{Selection, select};
 pub use setting::Setting;
 pub use store::Store;
-pub use summary::summarize;
+pub use summary::{metrics, summarize};

@@ -18,6 +18,7 @@ use serde_json::Map;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::store::Store;
+pub use columns::metrics;
 use columns::{Column, columns};
 use numbers::Numbers;
 use sheet::{Measured, Sheet};

@@ -15,10 +15,10 @@ use clap_complete::Shell as CompletionShell;
 use retcon::Method;
 use retcon::data::{Fact, Format};
 use retcon::edit::scope::Scope;
-use retcon::eval::Metric;
 use retcon::experiment::{Facts, Plan, Scale};
 use retcon::model::generate::Sampling;
 use retcon::train::Course;
+use retcon_bench::results::MetricInfo;
 use serde_json::{Map, Value};
 
 use crate::args::{self, Command};
@@ -52,7 +52,7 @@ pub(crate) enum Job {
     Methods(Option<&'static Method>),
     Bench(Box<Bench>),
     Report(Report),
-    Metrics(Option<&'static Metric>),
+    Metrics(Option<MetricInfo>),
     Verify(Box<Verify>),
     Completions(CompletionShell),
 }

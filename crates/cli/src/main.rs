@@ -62,7 +62,7 @@ fn run(args: Args) -> Result<Outcome> {
         Job::Methods(method) => commands::methods::run(&shell, method),
         Job::Bench(job) => commands::bench::run(&shell, &job),
         Job::Report(job) => commands::report::run(&shell, &job),
-        Job::Metrics(metric) => commands::metrics::run(&shell, metric),
+        Job::Metrics(metric) => commands::metrics::run(&shell, metric.as_ref()),
         Job::Verify(job) => commands::verify::run(&shell, &job),
         Job::Completions(kind) => commands::completions::run(kind),
     }

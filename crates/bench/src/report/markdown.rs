@@ -5,6 +5,7 @@ mod tables;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+pub use self::tables::compact;
 use self::tables::{leaderboard, markdown_table};
 use super::format::{count, number, p_value, unit};
 use super::names::{labels, settings};
@@ -224,6 +225,18 @@ mod tests {
         ] {
             assert!(text.contains(piece), "{piece}\nis not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_compact_table_has_the_metrics_that_are_named() {
+        let names = ["rewrite.free.exact", "drift.kl"].map(str::to_owned);
+        let text = compact(&sample::results(), Which::Named(&names));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "### sequential 1 x 20");
+        assert_eq!(lines[2], "| method | n | `rewrite.free.exact`, % | `drift.kl` |");
+        assert_eq!(lines[3], "|---|---:|---:|---:|");
+        assert!(lines[5].starts_with("| rome | 20 | **"), "{text}");
+        assert_eq!(lines.len(), 7, "{text}");
     }
 
     #[test]

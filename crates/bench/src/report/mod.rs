@@ -21,7 +21,7 @@ use retcon::model::atomic;
 
 pub use self::csv::csv;
 pub use self::format::{number, p_value};
-pub use self::markdown::markdown;
+pub use self::markdown::{compact, markdown};
 pub use self::page::page;
 pub use self::parquet::parquet;
 pub use self::protocol::{Parts, Protocol};

@@ -8,13 +8,15 @@ use retcon::eval::bootstrap::Score;
 
 /// Which metrics a table has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Which<'a> {
     /// Those at the head of a report. Where an axis has a teacher-forced one among them and no free
     /// one, or the other way round, its first metric of the missing protocol is beside it: the one
     /// number is never shown without the other.
     Headline,
     /// All.
     All,
+    /// Those of these names, in this order.
+    Named(&'a [String]),
 }
 
 /// The leaderboard of a setting.
@@ -89,7 +91,7 @@ impl Cell {
 
 /// One table a setting, in the order of the rows.
 #[must_use]
-pub fn tables(results: &Results, which: Which) -> Vec<Table> {
+pub fn tables(results: &Results, which: Which<'_>) -> Vec<Table> {
     let metrics = chosen(results, which);
     let labels = labels(results);
     let table = |setting: &str| {
@@ -119,10 +121,14 @@ impl Column {
     }
 }
 
-/// The metrics of a table, those of an axis beside each other.
-pub(super) fn chosen(results: &Results, which: Which) -> Vec<&MetricInfo> {
+/// The metrics of a table, those of an axis beside each other unless they are named.
+pub(super) fn chosen<'a>(results: &'a Results, which: Which<'_>) -> Vec<&'a MetricInfo> {
+    if let Which::Named(names) = which {
+        let named = |name: &String| results.metrics.iter().find(|metric| metric.name == *name);
+        return names.iter().filter_map(named).collect();
+    }
     let is_shown = |metric: &MetricInfo| match which {
-        Which::All => true,
+        Which::All | Which::Named(_) => true,
         Which::Headline => metric.headline || completes(metric, &results.metrics),
     };
     let mut axes: Vec<&str> = Vec::new();
@@ -220,6 +226,10 @@ mod tests {
         assert_eq!(names, ["rewrite.tf.token", "rewrite.free.exact"]);
         let n = results.metrics.len();
         assert_eq!(chosen(&results, Which::All).len(), n);
+        let wanted = ["drift.kl", "rewrite.free.exact"].map(str::to_owned);
+        let names: Vec<_> =
+            chosen(&results, Which::Named(&wanted)).into_iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, wanted);
     }
 
     #[test]

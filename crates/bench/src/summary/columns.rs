@@ -181,6 +181,12 @@ pub(super) fn columns() -> Vec<Column> {
     metrics.chain(OTHERS.iter().map(other)).collect()
 }
 
+/// All metrics of reports, in the order of tables: those of cases, and those of a whole model.
+#[must_use]
+pub fn metrics() -> Vec<MetricInfo> {
+    columns().iter().map(Column::info).collect()
+}
+
 impl Column {
     /// What is shown of a mean.
     pub(super) fn shown(&self, mean: f64) -> f64 {

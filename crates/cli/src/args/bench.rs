@@ -74,6 +74,12 @@ pub(crate) struct Report {
     /// Every metric, not only those of the first glance
     #[arg(long)]
     pub(crate) all: bool,
+    /// These metrics, in this order; `retcon metrics` lists them
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "all")]
+    pub(crate) metrics: Vec<String>,
+    /// Print the tables as Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) markdown: bool,
     /// Also write a page, Markdown and raw records to this folder
     #[arg(long, short, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,

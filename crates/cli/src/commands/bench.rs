@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use retcon::data::datasets::{Beside, Dataset, detect};
 use retcon::stats::Source;
 use retcon::{Ctx, Model};
-use retcon_bench::report::Which;
 use retcon_bench::{Chosen, Plan, Selection, Store, run as work, select};
 
 use super::{Outcome, report, tune};
@@ -44,7 +43,7 @@ pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
             "what was measured is in {store}, and the same command goes on from there; it ended"
         )
     })?;
-    report::show(shell, &store, Which::Headline, None)
+    report::show(shell, &store)
 }
 
 /// The cases, and what was left out of them.

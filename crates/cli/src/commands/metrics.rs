@@ -1,7 +1,10 @@
 //! `metrics`: what reports measure, and where it is defined.
 
 use anyhow::Result;
-use retcon::eval::{METRICS, Metric};
+use retcon::eval::Metric;
+use retcon_bench::metrics;
+use retcon_bench::report::{Parts, Protocol};
+use retcon_bench::results::{Better, MetricInfo};
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -9,47 +12,60 @@ use crate::render::{bold, dim, pairs, table};
 use crate::shell::Shell;
 
 /// Lists all metrics, or describes one.
-pub(crate) fn run(shell: &Shell, metric: Option<&Metric>) -> Result<Outcome> {
+pub(crate) fn run(shell: &Shell, metric: Option<&MetricInfo>) -> Result<Outcome> {
     match metric {
         Some(metric) => {
             shell.say(describe(metric))?;
             shell.emit(&to_json(metric))?;
         }
         None => {
+            let all = metrics();
             let mut rows = table(["metric", "published as", "what it is"]);
-            for metric in METRICS {
-                rows.add_row([metric.name, metric.also, metric.measure.summary()]);
+            for metric in &all {
+                rows.add_row([&metric.name, &metric.also, &metric.summary]);
             }
             shell.say(rows.trim_fmt())?;
             shell.note(
                 "\n`tf`: fed the object's tokens; `free`: the model speaks; `same`: as before the edit.\n\
                  `retcon metrics NAME` tells where one is defined",
             )?;
-            shell.emit(&METRICS.iter().map(to_json).collect::<Vec<_>>())?;
+            shell.emit(&all.iter().map(to_json).collect::<Vec<_>>())?;
         }
     }
     Ok(Outcome::Done)
 }
 
-fn describe(metric: &Metric) -> String {
-    let axes: Vec<_> = metric.axes.iter().map(|axis| axis.name()).collect();
+fn describe(metric: &MetricInfo) -> String {
+    let better = match metric.better {
+        Better::Higher => "more",
+        Better::Lower => "less",
+    };
     let rows = [
-        ("what", metric.measure.summary().to_owned()),
-        ("questions", axes.join(", ")),
-        ("published as", metric.also.to_owned()),
-        ("source", dim().apply_to(metric.source).to_string()),
+        ("what", metric.summary.clone()),
+        ("questions", axes(metric).join(", ")),
+        ("better", better.to_owned()),
+        ("published as", metric.also.clone()),
+        ("source", dim().apply_to(&metric.source).to_string()),
     ];
     let rows = rows.into_iter().filter(|(_, text)| !text.is_empty());
-    format!("{}\n{}", bold().apply_to(metric.name), pairs(rows))
+    format!("{}\n{}", bold().apply_to(&metric.name), pairs(rows))
 }
 
-fn to_json(metric: &Metric) -> Value {
+/// The axes whose questions count; none for what is measured of a whole model.
+fn axes(metric: &MetricInfo) -> Vec<&'static str> {
+    let of_cases = Metric::find(&metric.name);
+    of_cases.iter().flat_map(|metric| metric.axes).map(|axis| axis.name()).collect()
+}
+
+fn to_json(metric: &MetricInfo) -> Value {
     json!({
         "name": metric.name,
-        "axes": metric.axes,
-        "summary": metric.measure.summary(),
+        "axes": axes(metric),
+        "summary": metric.summary,
         "also": metric.also,
         "source": metric.source,
-        "is_free": metric.measure.is_free(),
+        "unit": metric.unit,
+        "better": metric.better,
+        "is_free": Parts::of(&metric.name).protocol == Protocol::Free,
     })
 }

@@ -1,11 +1,10 @@
 //! `report`: what a store has come to, as tables in the terminal and as files.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result};
-use retcon_bench::report::{Cell, Column, Line, Protocol, Table, Which, tables, write};
-use retcon_bench::results::{About, Unit};
+use retcon_bench::report::{Cell, Column, Line, Protocol, Table, Which, compact, tables, write};
+use retcon_bench::results::{About, Results, Unit};
 use retcon_bench::{Store, summarize};
 
 use super::Outcome;
@@ -20,28 +19,22 @@ const NUMBERS: usize = 20;
 /// Shows what a store has come to, and writes it where that is asked for.
 pub(crate) fn run(shell: &Shell, job: &Report) -> Result<Outcome> {
     let store = Store::open(&job.store)?;
-    let which = if job.all { Which::All } else { Which::Headline };
-    show(shell, &store, which, job.out.as_deref())
-}
-
-/// Shows what `store` has come to, and writes it into the folder `out`.
-pub(crate) fn show(
-    shell: &Shell,
-    store: &Store,
-    which: Which,
-    out: Option<&Path>,
-) -> Result<Outcome> {
-    let results = summarize(store)?;
-    shell.say(about(&results.about))?;
-    for table in tables(&results, which) {
-        shell.say(format!("\n{}", bold().apply_to(&table.setting)))?;
-        // As many methods side by side as the terminal has room for.
-        let n = (width().saturating_sub(NAME) / NUMBERS).max(1);
-        for lines in table.rows.chunks(n) {
-            shell.say(side_by_side(&table, lines))?;
-        }
+    let results = summarize(&store)?;
+    let which = match (job.all, job.metrics.as_slice()) {
+        (true, _) => Which::All,
+        (false, []) => Which::Headline,
+        (false, named) => Which::Named(named),
+    };
+    let is_there = |name: &&String| results.metrics.iter().any(|metric| metric.name == **name);
+    for name in job.metrics.iter().filter(|name| !is_there(name)) {
+        shell.note(format!("{name} was not measured"))?;
     }
-    if let Some(folder) = out {
+    if job.markdown {
+        shell.say(compact(&results, which).trim_end())?;
+    } else {
+        show_tables(shell, &results, which)?;
+    }
+    if let Some(folder) = &job.out {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         for path in write(&results, folder)? {
@@ -50,6 +43,27 @@ pub(crate) fn show(
     }
     shell.emit(&results)?;
     Ok(Outcome::Done)
+}
+
+/// Shows what `store` has come to.
+pub(crate) fn show(shell: &Shell, store: &Store) -> Result<Outcome> {
+    let results = summarize(store)?;
+    show_tables(shell, &results, Which::Headline)?;
+    shell.emit(&results)?;
+    Ok(Outcome::Done)
+}
+
+fn show_tables(shell: &Shell, results: &Results, which: Which<'_>) -> Result<()> {
+    shell.say(about(&results.about))?;
+    for table in tables(results, which) {
+        shell.say(format!("\n{}", bold().apply_to(&table.setting)))?;
+        // As many methods side by side as the terminal has room for.
+        let n = (width().saturating_sub(NAME) / NUMBERS).max(1);
+        for lines in table.rows.chunks(n) {
+            shell.say(side_by_side(&table, lines))?;
+        }
+    }
+    Ok(())
 }
 
 fn about(about: &About) -> String {

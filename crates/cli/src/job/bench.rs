@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use retcon::Method;
+use retcon::data::Fact;
+use retcon_bench::metrics;
+use retcon_bench::results::MetricInfo;
 use retcon_bench::{Asking, Setting, Store};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -13,8 +16,6 @@ use super::{facts, has_folder, typed};
 use crate::args;
 use crate::failure::usage;
 use crate::model_ref::ModelRef;
-use retcon::data::Fact;
-use retcon::eval::Metric;
 
 /// Compares methods.
 pub(crate) struct Bench {
@@ -45,6 +46,9 @@ pub(crate) struct Chosen {
 pub(crate) struct Report {
     pub(crate) store: PathBuf,
     pub(crate) all: bool,
+    /// Those that are wanted; empty for the usual ones.
+    pub(crate) metrics: Vec<String>,
+    pub(crate) markdown: bool,
     pub(crate) out: Option<PathBuf>,
 }
 
@@ -205,15 +209,19 @@ pub(super) fn report(args: args::Report) -> Result<Report> {
     if let Some(out) = &args.out {
         has_folder(out)?;
     }
-    Ok(Report { store: args.store, all: args.all, out: args.out })
+    args.metrics.iter().map(find).collect::<Result<Vec<_>>>()?;
+    let args::Report { store, all, metrics, markdown, out } = args;
+    Ok(Report { store, all, metrics, markdown, out })
 }
 
-pub(super) fn metric(args: &args::Metrics) -> Result<Option<&'static Metric>> {
-    let find = |name: &String| {
-        let unknown = || retcon_bench::Error::UnknownMetric { name: name.clone() };
-        Metric::find(name).ok_or_else(unknown)
-    };
-    Ok(args.name.as_ref().map(find).transpose()?)
+pub(super) fn metric(args: &args::Metrics) -> Result<Option<MetricInfo>> {
+    args.name.as_ref().map(find).transpose()
+}
+
+fn find(name: impl AsRef<str>) -> Result<MetricInfo> {
+    let name = name.as_ref();
+    let unknown = || retcon_bench::Error::UnknownMetric { name: name.to_owned() };
+    Ok(metrics().into_iter().find(|metric| metric.name == name).ok_or_else(unknown)?)
 }
 
 pub(super) fn verify(args: args::Verify) -> Result<Verify> {

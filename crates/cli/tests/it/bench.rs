@@ -129,6 +129,13 @@ fn a_store_is_reported_and_another_plan_refused() {
     {
         assert!(text.stdout.contains(word), "{word} is not in:\n{}", text.stdout);
     }
+    let named = ["report", "s.sqlite", "--metrics", "text.kl,rewrite.prefer", "--markdown"];
+    let table = dir.run(named);
+    assert_eq!(table.code, 0, "{}", table.stderr);
+    assert!(table.stdout.contains("| method | n | `text.kl` | `rewrite.prefer`, % |"));
+    assert!(table.stdout.starts_with("### single\n\n"), "{}", table.stdout);
+    let unknown = dir.run(["report", "s.sqlite", "--metrics", "rewrite.best"]);
+    assert!(unknown.stderr.contains("no metric `rewrite.best`"), "{}", unknown.stderr);
     let written = dir.run(["report", "s.sqlite", "--out", "report", "--quiet"]);
     assert_eq!(written.code, 0, "{}", written.stderr);
     for name in ["index.html", "report.md", "records.csv", "records.parquet"] {
@@ -233,6 +240,8 @@ fn metrics_are_listed_with_their_sources() {
     let dir = Dir::new();
     let list = dir.run(["metrics"]).stdout;
     assert!(list.contains("rewrite.free.exact") && list.contains("ES, efficacy score"), "{list}");
+    // What is measured of a whole model is one too.
+    assert!(list.contains("text.kl") && list.contains("time.edit"), "{list}");
     let one = dir.run(["metrics", "neighbor.prefer"]).stdout;
     assert!(one.contains("arXiv 2202.05262") && one.contains("NS, specificity"), "{one}");
 }

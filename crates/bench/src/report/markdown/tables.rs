@@ -12,7 +12,7 @@ use crate::results::{Better, Results};
 const WIDEST: usize = 4;
 
 /// Each setting, and its tables.
-pub(super) fn leaderboard(results: &Results, which: Which) -> Vec<(String, String)> {
+pub(super) fn leaderboard(results: &Results, which: Which<'_>) -> Vec<(String, String)> {
     let show = |table: Table| {
         let parts: Vec<String> = parts(&table.columns)
             .into_iter()
@@ -21,6 +21,36 @@ pub(super) fn leaderboard(results: &Results, which: Which) -> Vec<(String, Strin
         (table.setting, parts.join("\n"))
     };
     tables(results, which).into_iter().map(show).collect()
+}
+
+/// A table a setting, whose columns are metrics by their full names and whose cells are means with
+/// their intervals: for a document that has few columns and says itself how they are read.
+#[must_use]
+pub fn compact(results: &Results, which: Which<'_>) -> String {
+    let show = |table: Table| {
+        let name = |column: &Column| {
+            let unit = unit(column.unit);
+            format!("`{}`{}", column.metric, if unit.is_empty() { "" } else { ", " }) + unit
+        };
+        let names: Vec<String> = table.columns.iter().map(name).collect();
+        let mut head = vec![("method", false), ("n", true)];
+        head.extend(names.iter().map(|name| (name.as_str(), true)));
+        let row = |line: &Line| {
+            let mut cells = vec![inline(&line.label), line.cases[0].to_string()];
+            cells.extend(line.cells.iter().map(|cell| {
+                let mark = if cell.best { "**" } else { "" };
+                match cell.interval.as_str() {
+                    "" => cell.mean.clone(),
+                    interval => format!("{mark}{}{mark} ({interval})", cell.mean),
+                }
+            }));
+            cells
+        };
+        let rows: Vec<Vec<String>> = table.rows.iter().map(row).collect();
+        format!("### {}\n\n{}", inline(&table.setting), markdown_table(&head, &rows))
+    };
+    let shown: Vec<String> = tables(results, which).into_iter().map(show).collect();
+    shown.join("\n")
 }
 
 /// The columns by axis, with its name: one part an axis.
