@@ -97,7 +97,9 @@ fn compute(
     let ctx = Ctx { seed: 0, progress: &report, cancel: shell.cancel, statistics };
     let found = kept.statistics(&ctx, model, blocks);
     bar.finish_and_clear();
-    Ok((found?, before.into_inner().unwrap_or(0)))
+    let found = found?;
+    let before = before.into_inner().unwrap_or(found.about.n_tokens);
+    Ok((found, before))
 }
 
 /// The blocks that ROME and MEMIT choose by depth.

@@ -63,7 +63,7 @@ pub(crate) fn settle(
         None => {
             let n = n_edits(model, method);
             shell.note(format!(
-                "choosing blocks and numbers of {} for this model by {n} trial edits, once \
+                "choosing blocks and numbers of {} for this model by up to {n} trial edits, once \
                  (--no-tune takes them by depth)",
                 method.name
             ))?;

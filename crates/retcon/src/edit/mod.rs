@@ -94,6 +94,13 @@ impl Method {
             known: METHODS.iter().map(|method| method.name).collect(),
         })
     }
+
+    /// Whether, with `given` in the place of its own settings, it solves with second moments of keys.
+    pub fn needs_statistics(&self, given: &Map<String, Value>) -> bool {
+        let defaults = (self.defaults)();
+        let metric = given.get("metric").or_else(|| defaults.get("metric"));
+        metric.is_some_and(|metric| metric != "identity")
+    }
 }
 
 /// What an editor gets beside the model and the facts.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::N_FACTS;
 use crate::edit::Method;
 use crate::edit::prefixes::prefixes;
+use crate::edit::recipe::Recipe;
 use crate::error::Result;
 
 /// Depths at which a block is tried.
@@ -25,6 +26,11 @@ pub(super) fn fixed(model: &Model, method: &Method, seed: u64) -> Result<Map<Str
         fixed.insert("prefixes".to_owned(), json!(prefixes(model, &[10; 5], seed)?));
     }
     Ok(fixed)
+}
+
+/// The method's own settings as a recipe; `None` where it is of another kind.
+pub(super) fn recipe(method: &Method) -> Option<Recipe> {
+    serde_json::from_value((method.defaults)()).ok()
 }
 
 /// Choices of blocks: the method's own, then from the front to the back, `traced` among them.
@@ -47,7 +53,10 @@ pub(super) fn blocks(
         }
     };
     let depths = DEPTHS.into_iter().map(|depth| (depth * n as f64) as usize);
-    let choices: BTreeSet<_> = depths.chain(traced).map(up_to).collect();
+    let mut choices: BTreeSet<_> = depths.chain(traced).map(up_to).collect();
+    if let Some(Ok(own)) = recipe(method).map(|own| own.blocks(model)) {
+        choices.retain(|&(first, last)| !own.iter().copied().eq(first..=last));
+    }
     let settings = |(first, last): (usize, usize)| {
         let blocks = if first == last { last.to_string() } else { format!("{first}-{last}") };
         Map::from_iter([("blocks".to_owned(), json!(blocks))])

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use retcon_model::{Model, atomic};
+use serde_json::Value;
 
 use super::Tuned;
 use crate::error::{Error, Result};
@@ -31,7 +32,8 @@ pub fn write(tuned: &Tuned, path: &Path) -> Result<()> {
     Ok(atomic::write(path, |to| to.write_all(text.as_bytes()))?)
 }
 
-/// What is at `path` of `model`; `None` where nothing is, or it is of another model.
+/// What is at `path` of `model`; `None` where nothing is, or it is of another model or another version
+/// of this program.
 ///
 /// # Errors
 /// [`Error::BadFolder`] where the file is broken.
@@ -41,6 +43,7 @@ pub fn read(path: &Path, model: &Model) -> Result<Option<Tuned>> {
     }
     let bad = |what: String| Error::BadFolder { path: path.to_owned(), what };
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    let tuned: Tuned = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let json: Value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let Ok(tuned) = serde_json::from_value::<Tuned>(json) else { return Ok(None) };
     Ok(if tuned.model == fingerprint(&model.base())? { Some(tuned) } else { None })
 }

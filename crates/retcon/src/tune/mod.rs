@@ -4,10 +4,10 @@
 //! Where a fact can be read best is not where it can be written best (Hase et al. 2023, arXiv
 //! 2301.04213), so blocks are tried: those that the method has itself, those of a few depths, and those
 //! where causal tracing finds the facts; then the numbers that published presets give for other widths.
-//! A trial edits one fact, asks for it, for
-//! it in other words, and for others of its relation, and is undone; it counts how likely each object
-//! is, since a handful of facts tells too little by which of them are said. All candidates meet the same
-//! facts, so the sweep takes a number of edits that is known beforehand, and one seed gives one result.
+//! A trial edits one fact, asks for it, for it in other words, and for others of its relation, and is
+//! undone; it counts how likely each object is, since a handful of facts tells too little by which of
+//! them are said. All candidates meet the same facts, so the number of edits is bounded and known
+//! beforehand but for what tracing adds, and one seed gives one result.
 
 mod candidates;
 mod cases;
@@ -27,7 +27,6 @@ pub use file::{path, read, write};
 
 use crate::data::Fact;
 use crate::edit::lookup::Query;
-use crate::edit::recipe::Recipe;
 use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
 use crate::eval::belief::scores;
@@ -51,6 +50,7 @@ pub struct Tuned {
     /// Facts that the model knew, of those that were asked.
     pub n_known: usize,
     /// The block where restored MLPs bring back most of an answer whose subject was hidden.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub traced: Option<usize>,
 }
 
@@ -92,7 +92,8 @@ struct Case {
 /// Facts that each candidate is tried on. With three, the better of two blocks was lost to chance.
 const N_FACTS: usize = 6;
 
-/// What others must be better by than settings that were tried before them: less is chance.
+/// A later candidate takes the place of the best so far where its score is higher by more than this:
+/// less is chance.
 const MARGIN: f64 = 0.02;
 
 /// Facts that the model must know for a choice to mean anything.
@@ -102,8 +103,8 @@ const N_FACTS_MIN: usize = 3;
 ///
 /// # Errors
 /// [`Error::KnowsTooLittle`] where the model knows too few of the facts that come with the library,
-/// [`Error::Canceled`], and what the method reports. A trial that
-/// diverges, or solves what can't be solved, is a bad one and no error.
+/// [`Error::Canceled`], and what the method reports. A trial that diverges, or solves what can't be
+/// solved, is a bad one and no error.
 pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tuned> {
     let model = &model.base();
     let (cases, n_known) = cases::cases(model, N_FACTS, ctx.seed)?;
@@ -146,11 +147,10 @@ fn get_all(
     method: &Method,
     choices: &[Map<String, Value>],
 ) -> Result<()> {
-    let defaults = (method.defaults)();
-    if defaults.get("metric").is_none_or(|metric| metric == "identity") {
+    let Some(own) = candidates::recipe(method) else { return Ok(()) };
+    if !method.needs_statistics(&Map::new()) {
         return Ok(());
     }
-    let own: Recipe = serde_json::from_value(defaults).expect("what has a metric is a recipe");
     let mut all = BTreeSet::new();
     for choice in choices {
         all.extend(own.clone().given(method.name, choice.clone())?.blocks(model)?);

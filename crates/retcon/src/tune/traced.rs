@@ -10,7 +10,7 @@ use crate::trace::{self, Kind, Question, Role, Settings};
 /// The noise in standard deviations of the subjects' embeddings (Meng et al. 2022, code).
 const NOISE: f64 = 3.0;
 
-/// Draws of it. The mean over facts is wanted alone, so few do.
+/// Draws of it. Few are enough, since only the mean over facts is used.
 const SAMPLES: usize = 3;
 
 /// The block around which restored MLPs bring back most at the last token of the subject, in the mean
