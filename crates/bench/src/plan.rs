@@ -97,9 +97,9 @@ impl Plan {
     #[must_use]
     pub fn jobs(&self, n: usize) -> Vec<Job> {
         let mut jobs = Vec::new();
-        for &seed in &self.seeds {
-            for (setting, kind) in self.settings.iter().enumerate() {
-                for (part, cases) in kind.parts(n).into_iter().enumerate() {
+        for (setting, kind) in self.settings.iter().enumerate() {
+            for (part, cases) in kind.parts(n).into_iter().enumerate() {
+                for &seed in &self.seeds {
                     let methods = 0..self.methods.len();
                     jobs.extend(methods.map(|method| Job {
                         method,
@@ -117,7 +117,7 @@ impl Plan {
     /// This plan and what `more` adds to it: methods, settings and seeds, after those that are there.
     ///
     /// # Errors
-    /// In words, what else is not the same.
+    /// In words, what else is not the same: a label with other settings, for one.
     pub(crate) fn joined(&self, more: &Self) -> std::result::Result<Self, String> {
         let mut joined = self.clone();
         for method in &more.methods {
@@ -129,9 +129,15 @@ impl Plan {
         }
         let new = more.settings.iter().filter(|setting| !self.settings.contains(setting));
         joined.settings.extend(new);
+        if joined.statistics.is_empty() {
+            joined.statistics.clone_from(&more.statistics);
+        }
         joined.seeds.extend(more.seeds.iter().filter(|seed| !self.seeds.contains(seed)));
         let Self { methods, settings, seeds, .. } = joined.clone();
-        let expected = Self { methods, settings, seeds, ..more.clone() };
+        let mut expected = Self { methods, settings, seeds, ..more.clone() };
+        if expected.statistics.is_empty() {
+            expected.statistics.clone_from(&joined.statistics);
+        }
         let [found, expected] = [&joined, &expected]
             .map(|plan| serde_json::to_value(plan).expect("a plan has string keys"));
         let mut keys = found.as_object().into_iter().flatten();

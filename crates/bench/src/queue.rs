@@ -85,7 +85,7 @@ impl Worker {
             let select = "SELECT id, method, setting, seed, part, first, last, after FROM jobs WHERE \
                 state = 0 AND method < ?1 AND setting < ?2 AND (after IS NULL OR \
                 (SELECT state FROM jobs AS a WHERE a.id = jobs.after) = 2) \
-                ORDER BY id LIMIT 1";
+                ORDER BY setting, part, id LIMIT 1";
             let taken = |row: &rusqlite::Row<'_>| {
                 Ok(Taken { id: row.get(0)?, job: job(row)?, after: row.get(7)? })
             };

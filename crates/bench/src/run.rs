@@ -11,8 +11,8 @@ use crate::queue::{Next, Worker, folder};
 use crate::store::Store;
 use crate::work::{Bench, Chain};
 
-/// Does all jobs of the store that nobody else does, and waits for those that others are at. Whatever
-/// ends it, what was measured stays, and the next call goes on from there.
+/// Does all jobs of the plan, as the store has it now, that nobody else does, and waits for those that
+/// others are at. Whatever ends it, what was measured stays, and the next call goes on from there.
 ///
 /// # Errors
 /// [`crate::Error::Full`], [`crate::Error::Store`], [`crate::Error::Stopped`], and what would end every
@@ -51,9 +51,12 @@ pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
         ctx.report(&progress(store)?)?;
     }
     drop(worker);
-    // Fails, as it should, where another worker still has its lock there.
-    let left = folder(store.path());
-    let _ = remove_left(&left);
+    // Others may have added sequences since, and go on from what is there.
+    let all = progress(store)?;
+    if all.done == all.total {
+        // Fails, as it should, where another worker still has its lock there.
+        let _ = remove_left(&folder(store.path()));
+    }
     Ok(())
 }
 
@@ -68,7 +71,7 @@ fn remove_left(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::remove_dir(folder)
 }
 
-/// How many cases are done, of all.
+/// How many cases are done, of all that the store has now.
 fn progress(store: &Store) -> Result<Progress> {
     let select = "SELECT coalesce(sum(CASE state WHEN 2 THEN last - first ELSE 0 END), 0), \
                   coalesce(sum(last - first), 0) FROM jobs";

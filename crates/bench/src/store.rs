@@ -189,7 +189,7 @@ impl Store {
     }
 
     /// Adds what `plan` has beyond its own, over the same cases.
-    fn grow(&mut self, plan: &Plan, cases: &[Case]) -> Result<()> {
+    fn grow(&self, plan: &Plan, cases: &[Case]) -> Result<()> {
         let path = self.path.clone();
         let other = |what: String| Error::OtherPlan { path: path.clone(), what };
         if self.cases()? != stripped(cases) {

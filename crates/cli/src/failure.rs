@@ -136,7 +136,10 @@ fn bench_hint(error: &retcon_bench::Error) -> Option<&'static str> {
     Some(match error {
         E::Retcon(retcon::Error::Model(error)) => model_hint(error)?,
         E::Retcon(error) => toolkit_hint(error)?,
-        E::OtherPlan { .. } => "name another file with --store, or ask for the same again",
+        E::OtherPlan { .. } => {
+            "name another file with --store, or ask for the same again; \
+             a method with other settings needs a label of its own, in a plan file"
+        }
         E::Full { .. } => "make room, and give the same command again: it goes on",
         E::Damaged { .. } => "restore it from a copy, or start anew with another --store",
         E::NoCases { .. } => "`retcon data FILE` tells what is in a file, and what is left out",

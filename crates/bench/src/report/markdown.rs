@@ -233,9 +233,12 @@ mod tests {
         let text = compact(&sample::results(), Which::Named(&names));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "### sequential 1 x 20");
-        assert_eq!(lines[2], "| method | n | `rewrite.free.exact`, % | `drift.kl` |");
-        assert_eq!(lines[3], "|---|---:|---:|---:|");
-        assert!(lines[5].starts_with("| rome | 20 | **"), "{text}");
+        assert_eq!(
+            lines[2],
+            "| method | cases | `rewrite.free.exact`, % | `drift.kl`, less is better |"
+        );
+        assert_eq!(lines[3], "|---|---|---:|---:|");
+        assert!(lines[5].starts_with("| rome | 20 of 20, 1 failed | **"), "{text}");
         assert_eq!(lines.len(), 7, "{text}");
     }
 

@@ -24,7 +24,7 @@ pub enum Which<'a> {
 pub struct Table {
     /// How edits were made.
     pub setting: String,
-    /// A metric each, those of an axis beside each other.
+    /// A metric each, those of an axis beside each other unless they were named.
     pub columns: Vec<Column>,
     /// A method each, the unedited model first.
     pub rows: Vec<Line>,
@@ -123,13 +123,17 @@ impl Column {
 
 /// The metrics of a table, those of an axis beside each other unless they are named.
 pub(super) fn chosen<'a>(results: &'a Results, which: Which<'_>) -> Vec<&'a MetricInfo> {
-    if let Which::Named(names) = which {
-        let named = |name: &String| results.metrics.iter().find(|metric| metric.name == *name);
-        return names.iter().filter_map(named).collect();
-    }
-    let is_shown = |metric: &MetricInfo| match which {
-        Which::All | Which::Named(_) => true,
-        Which::Headline => metric.headline || completes(metric, &results.metrics),
+    let mut chosen: Vec<&MetricInfo> = match which {
+        Which::Named(names) => {
+            let named = |name: &String| results.metrics.iter().find(|metric| metric.name == *name);
+            return names.iter().filter_map(named).collect();
+        }
+        Which::All => results.metrics.iter().collect(),
+        Which::Headline => {
+            let is_shown =
+                |metric: &&MetricInfo| metric.headline || completes(metric, &results.metrics);
+            results.metrics.iter().filter(is_shown).collect()
+        }
     };
     let mut axes: Vec<&str> = Vec::new();
     for metric in &results.metrics {
@@ -138,8 +142,6 @@ pub(super) fn chosen<'a>(results: &'a Results, which: Which<'_>) -> Vec<&'a Metr
             axes.push(axis);
         }
     }
-    let mut chosen: Vec<&MetricInfo> =
-        results.metrics.iter().filter(|metric| is_shown(metric)).collect();
     chosen.sort_by_key(|metric| {
         let parts = Parts::of(&metric.name);
         (axes.iter().position(|axis| *axis == parts.axis), parts.protocol)

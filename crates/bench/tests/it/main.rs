@@ -10,8 +10,9 @@ use std::thread;
 use retcon::data::datasets::{Beside, read_cases};
 use retcon::stats::Nothing;
 use retcon::{Ctx, Model, Options};
+use retcon_bench::queue::{Next, Worker};
 use retcon_bench::results::{CaseResult, Results, Row};
-use retcon_bench::store::Store;
+use retcon_bench::store::{Measured, Store};
 use retcon_bench::{Asking, Chosen, Error, Plan, Selection, run, select, summarize};
 use serde_json::json;
 
@@ -206,6 +207,43 @@ fn a_store_takes_methods_settings_and_seeds_in_later() {
     let again = whole(&path, &first, 3);
     let at_once = Plan { methods: vec![wide, ft], seeds: vec![1, 0], ..both };
     assert_eq!(again, whole(&folder.path().join("at-once.sqlite"), &at_once, 3));
+}
+
+#[test]
+fn who_works_leaves_what_was_added_since_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sqlite");
+    let more = Plan { seeds: vec![0], ..plan(&["single", "sequential:2:1:1"]) };
+    let first = Plan { methods: more.methods[..1].to_vec(), ..more.clone() };
+    let first = Plan { settings: first.settings[..1].to_vec(), ..first };
+    let model = model();
+    let Selection { cases, kept, .. } = selection(&model, 2, more.asking);
+    let mut store = Store::create(&path, &first, &cases, &kept).unwrap();
+    let left = std::sync::Mutex::new(None);
+    // In the middle of the run others add a sequence and do the first part of it.
+    let progress = |_: &retcon::Progress| {
+        let mut left = left.lock().unwrap();
+        if left.is_some() {
+            return;
+        }
+        let mut others = Store::create(&path, &more, &cases, &kept).unwrap();
+        let worker = Worker::new(&others).unwrap();
+        while left.is_none() {
+            let Next::Job(taken) = worker.take(&mut others, &more).unwrap() else { panic!() };
+            if taken.job.setting == 1 {
+                fs::write(worker.left_by(taken.id), "the state of a sequence").unwrap();
+                *left = Some(worker.left_by(taken.id));
+            }
+            assert!(worker.finish(&mut others, &taken, &Measured::default()).unwrap());
+        }
+    };
+    let cancel = AtomicBool::new(false);
+    let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &Nothing };
+    run(&ctx, &mut store, &model).unwrap();
+    let left = left.into_inner().unwrap().unwrap();
+    assert!(left.is_file(), "the second part goes on from it");
+    let open = store.rows().unwrap().into_iter().filter(|row| row.measured.is_none());
+    assert!(open.map(|row| row.job.setting).all(|setting| setting == 1));
 }
 
 #[test]

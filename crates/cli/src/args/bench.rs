@@ -50,8 +50,8 @@ pub(crate) struct Bench {
     /// Facts of the data that are not edited and must not change
     #[arg(long, value_name = "N")]
     pub(crate) kept: Option<usize>,
-    /// The store; where it is there, methods, settings and seeds that are new to it are added, and what
-    /// is missing is done
+    /// The store; where it is there, methods, ways of editing and seeds that are new to it are added,
+    /// and what is missing is done
     #[arg(long, short, default_value = "bench.sqlite", value_name = "FILE")]
     pub(crate) store: PathBuf,
     /// Jobs at once; each computes with all threads

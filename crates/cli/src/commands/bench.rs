@@ -86,6 +86,10 @@ fn plan(
         };
         Ok(Chosen { label: chosen.label.clone(), method: chosen.method.name.to_owned(), settings })
     });
+    let methods = methods.collect::<Result<Vec<_>>>()?;
+    let mut needing = job.methods.iter().zip(&methods);
+    let needs_statistics =
+        needing.any(|(chosen, Chosen { settings, .. })| chosen.method.needs_statistics(settings));
     let precision = format!("{:?}", shell.options.precision).to_lowercase();
     Ok(Plan {
         model: job.model.name(),
@@ -94,10 +98,11 @@ fn plan(
         data: file_name(&job.data),
         dataset: dataset.name.to_owned(),
         statistics: match &job.statistics {
+            _ if !needs_statistics => String::new(),
             Statistics::File(path) => file_name(path),
             Statistics::Text(text) => text.corpus.clone(),
         },
-        methods: methods.collect::<Result<_>>()?,
+        methods,
         settings: job.settings.clone(),
         seeds: job.seeds.clone(),
         asking: job.asking,

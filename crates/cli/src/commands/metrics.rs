@@ -3,7 +3,6 @@
 use anyhow::Result;
 use retcon::eval::Metric;
 use retcon_bench::metrics;
-use retcon_bench::report::{Parts, Protocol};
 use retcon_bench::results::{Better, MetricInfo};
 use serde_json::{Value, json};
 
@@ -66,6 +65,6 @@ fn to_json(metric: &MetricInfo) -> Value {
         "source": metric.source,
         "unit": metric.unit,
         "better": metric.better,
-        "is_free": Parts::of(&metric.name).protocol == Protocol::Free,
+        "is_free": metric.name.contains(".free"),
     })
 }

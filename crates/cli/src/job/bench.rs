@@ -1,5 +1,6 @@
 //! Comparing methods: a plan from a file and from what was typed, checked before anything is loaded.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -149,6 +150,8 @@ pub(super) fn bench(args: args::Bench) -> Result<Bench> {
     if args.workers == 0 {
         bail!(usage("--workers: expected at least 1, found: 0"));
     }
+    unique("--seeds", &seeds)?;
+    unique("--settings", &settings)?;
     Ok(Bench {
         model: ModelRef::parse(&model)?,
         data: data.into(),
@@ -165,6 +168,15 @@ pub(super) fn bench(args: args::Bench) -> Result<Bench> {
         force: args.force,
         statistics: statistics(args.statistics)?,
     })
+}
+
+/// Makes sure that nothing is there twice: it would count twice.
+fn unique<T: PartialEq + Display>(flag: &str, items: &[T]) -> Result<()> {
+    let twice = items.iter().enumerate().find(|(i, item)| items[..*i].contains(item));
+    match twice {
+        Some((_, item)) => bail!(usage(format!("{flag}: {item} is there twice"))),
+        None => Ok(()),
+    }
 }
 
 /// The methods, each with what was set of it, and no two of one label.
@@ -209,17 +221,18 @@ pub(super) fn report(args: args::Report) -> Result<Report> {
     if let Some(out) = &args.out {
         has_folder(out)?;
     }
-    args.metrics.iter().map(find).collect::<Result<Vec<_>>>()?;
+    for name in &args.metrics {
+        find(name)?;
+    }
     let args::Report { store, all, metrics, markdown, out } = args;
     Ok(Report { store, all, metrics, markdown, out })
 }
 
 pub(super) fn metric(args: &args::Metrics) -> Result<Option<MetricInfo>> {
-    args.name.as_ref().map(find).transpose()
+    args.name.as_deref().map(find).transpose()
 }
 
-fn find(name: impl AsRef<str>) -> Result<MetricInfo> {
-    let name = name.as_ref();
+fn find(name: &str) -> Result<MetricInfo> {
     let unknown = || retcon_bench::Error::UnknownMetric { name: name.to_owned() };
     Ok(metrics().into_iter().find(|metric| metric.name == name).ok_or_else(unknown)?)
 }

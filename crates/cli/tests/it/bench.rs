@@ -132,7 +132,11 @@ fn a_store_is_reported_and_another_plan_refused() {
     let named = ["report", "s.sqlite", "--metrics", "text.kl,rewrite.prefer", "--markdown"];
     let table = dir.run(named);
     assert_eq!(table.code, 0, "{}", table.stderr);
-    assert!(table.stdout.contains("| method | n | `text.kl` | `rewrite.prefer`, % |"));
+    assert!(
+        table
+            .stdout
+            .contains("| method | cases | `text.kl`, less is better | `rewrite.prefer`, % |")
+    );
     assert!(table.stdout.starts_with("### single\n\n"), "{}", table.stdout);
     let unknown = dir.run(["report", "s.sqlite", "--metrics", "rewrite.best"]);
     assert!(unknown.stderr.contains("no metric `rewrite.best`"), "{}", unknown.stderr);
@@ -171,6 +175,11 @@ fn what_makes_no_sense_is_told_before_anything_is_loaded() {
     for (args, code, message) in [
         (vec!["bench"], 2, "no model: name one with --model"),
         (vec!["bench", "--model", "nowhere", "--data", "world"], 2, "no methods: name some"),
+        (
+            vec!["bench", "--model", "m", "--data", "world", "--methods", "ft", "--seeds", "1,1"],
+            2,
+            "--seeds: 1 is there twice",
+        ),
         (
             vec!["bench", "--model", "m", "--data", "world", "--methods", "fine"],
             2,
@@ -240,6 +249,8 @@ fn metrics_are_listed_with_their_sources() {
     let dir = Dir::new();
     let list = dir.run(["metrics"]).stdout;
     assert!(list.contains("rewrite.free.exact") && list.contains("ES, efficacy score"), "{list}");
+    let json = dir.run(["metrics", "neighbor.same.free", "--json"]).json();
+    assert_eq!((&json["is_free"], &json["better"]), (&json!(true), &json!("higher")), "{json}");
     // What is measured of a whole model is one too.
     assert!(list.contains("text.kl") && list.contains("time.edit"), "{list}");
     let one = dir.run(["metrics", "neighbor.prefer"]).stdout;

@@ -24,19 +24,16 @@ pub(super) fn leaderboard(results: &Results, which: Which<'_>) -> Vec<(String, S
 }
 
 /// A table a setting, whose columns are metrics by their full names and whose cells are means with
-/// their intervals: for a document that has few columns and says itself how they are read.
+/// their intervals: for a document that explains its few columns itself.
 #[must_use]
 pub fn compact(results: &Results, which: Which<'_>) -> String {
     let show = |table: Table| {
-        let name = |column: &Column| {
-            let unit = unit(column.unit);
-            format!("`{}`{}", column.metric, if unit.is_empty() { "" } else { ", " }) + unit
-        };
+        let name = |column: &Column| format!("`{}`{}", column.metric, suffix(column));
         let names: Vec<String> = table.columns.iter().map(name).collect();
-        let mut head = vec![("method", false), ("n", true)];
+        let mut head = vec![("method", false), ("cases", false)];
         head.extend(names.iter().map(|name| (name.as_str(), true)));
         let row = |line: &Line| {
-            let mut cells = vec![inline(&line.label), line.cases[0].to_string()];
+            let mut cells = vec![inline(&line.label), cases(line)];
             cells.extend(line.cells.iter().map(|cell| {
                 let mark = if cell.best { "**" } else { "" };
                 match cell.interval.as_str() {
@@ -98,19 +95,22 @@ fn part(table: &Table, axis: &str, columns: &[usize]) -> String {
 }
 
 fn head(column: &Column) -> String {
-    let mut name = match column.protocol {
+    let name = match column.protocol {
         Protocol::Other => column.measure.clone(),
         protocol if column.measure == protocol.name() => column.measure.clone(),
         protocol => format!("{} {}", protocol.name(), column.measure),
     };
+    inline(&(name + &suffix(column)))
+}
+
+/// What is behind the name of a column: its unit, and which way is better where that is not upward.
+fn suffix(column: &Column) -> String {
     let unit = unit(column.unit);
-    if !unit.is_empty() {
-        let _ = write!(name, ", {unit}");
-    }
+    let mut suffix = if unit.is_empty() { String::new() } else { format!(", {unit}") };
     if column.better == Better::Lower {
-        name += ", less is better";
+        suffix += ", less is better";
     }
-    inline(&name)
+    suffix
 }
 
 /// How many cases a row is of, and what is wrong with them.
