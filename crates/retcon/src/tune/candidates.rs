@@ -70,21 +70,24 @@ pub(super) fn numbers(model: &Model, method: &Method) -> Vec<(String, Value)> {
     if defaults.get("mu").is_some_and(Value::is_null) {
         defaults["mu"] = json!(model.spec().d_mlp);
     }
+    let default = |key: &str| defaults.get(key).and_then(Value::as_f64).filter(|x| *x > 0.0);
     let mut numbers = Vec::new();
+    let mut add = |key: &str, value: f64| numbers.push((key.to_owned(), json!(rounded(value))));
     for (key, factors) in [
         ("mu", [0.01, 0.1].as_slice()),
-        ("clamp", &[0.5]),
         ("learning_rate", &[0.4]),
         ("threshold", &[0.1, 10.0]),
         ("rate", &[100.0, 1_000.0]),
     ] {
-        let Some(default) = defaults.get(key).and_then(Value::as_f64) else { continue };
         let matters = key != "threshold" || defaults["metric"] == "null-space";
-        if default > 0.0 && matters {
-            numbers.extend(
-                factors.iter().map(|factor| (key.to_owned(), json!(rounded(factor * default)))),
-            );
+        if let Some(default) = default(key).filter(|_| matters) {
+            factors.iter().for_each(|factor| add(key, factor * default));
         }
+    }
+    // In lengths of what is there, so it is a number for any width: the published ones are the ends.
+    if let Some(default) = default("clamp") {
+        let others = [0.75, 2.0, 4.0].into_iter().filter(|&clamp| clamp != default);
+        others.for_each(|clamp| add("clamp", clamp));
     }
     numbers
 }
