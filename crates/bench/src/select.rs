@@ -5,32 +5,49 @@ use std::collections::BTreeSet;
 use retcon::Model;
 use retcon::data::case::{Axis, Case, Question};
 use retcon::edit::lookup::{fits, query};
+use retcon::eval::accuracy::said;
 
+use crate::error::Result;
 use crate::plan::Asking;
+
+/// Facts that are asked for each one that is wanted kept, before the search for more is given up.
+const ASKED: usize = 64;
+
+/// Facts that are asked at once.
+const AT_ONCE: usize = 32;
 
 /// The cases of a benchmark.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Those that are edited.
     pub cases: Vec<Case>,
-    /// Those that are not, whose old objects must stay.
+    /// Those that are not, whose old objects the model knows and must go on to know.
     pub kept: Vec<Case>,
     /// The ids of those that can't be, and why.
     pub left_out: Vec<(String, String)>,
 }
 
 /// The first `n` of `cases` that `model` can be edited with, and the first of the others whose old object
-/// is known, as many as `asking` wants kept.
+/// it says, as many as `asking` wants kept: what a model does not know, no edit can make it forget.
+/// There are fewer where the model knows too few of those that are asked, 64 for each.
 ///
 /// A case is left out where its edit can't be put into tokens, or an earlier one edits the same prompt,
 /// which a batch or a sequence could not hold.
-#[must_use]
-pub fn select(model: &Model, cases: Vec<Case>, n: Option<usize>, asking: Asking) -> Selection {
+///
+/// # Errors
+/// Where the model can't be run.
+pub fn select(
+    model: &Model,
+    cases: Vec<Case>,
+    n: Option<usize>,
+    asking: Asking,
+) -> Result<Selection> {
     let mut selection = Selection::default();
+    let mut others = Vec::new();
     let mut prompts = BTreeSet::new();
     for case in cases {
         let is_full = n.is_some_and(|n| selection.cases.len() >= n);
-        if is_full && selection.kept.len() >= asking.kept {
+        if is_full && others.len() >= ASKED * asking.kept {
             break;
         }
         let edits = || case.edits.iter().map(|edit| edit.prompt.text().to_owned());
@@ -47,10 +64,32 @@ pub fn select(model: &Model, cases: Vec<Case>, n: Option<usize>, asking: Asking)
         if !is_full {
             selection.cases.push(if asking.text > 0 { with_generation(case) } else { case });
         } else if case.edits.len() == 1 && case.edits[0].target_true.is_some() {
-            selection.kept.push(case);
+            others.push(case);
         }
     }
-    selection
+    selection.kept = known(model, others, asking.kept)?;
+    Ok(selection)
+}
+
+/// The first `n` of `cases` whose old object `model` says.
+fn known(model: &Model, cases: Vec<Case>, n: usize) -> Result<Vec<Case>> {
+    let mut known = Vec::new();
+    for chunk in cases.chunks(AT_ONCE) {
+        let asked = chunk.iter().filter_map(|case| {
+            let edit = &case.edits[0];
+            Some((case, query(model, &edit.prompt, edit.target_true.as_ref()?).ok()?))
+        });
+        let (cases, queries): (Vec<_>, Vec<_>) = asked.unzip();
+        let said = said(model, &queries)?;
+        known.extend(
+            cases.into_iter().zip(said).filter(|(_, said)| *said).map(|(case, _)| case.clone()),
+        );
+        if known.len() >= n {
+            break;
+        }
+    }
+    known.truncate(n);
+    Ok(known)
 }
 
 /// Why a model can't be edited with a case.

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use retcon::data::datasets::{Beside, read_cases};
+use retcon::edit::lookup::query;
+use retcon::eval::accuracy::said;
 use retcon::stats::Nothing;
+use retcon::trace::Question;
 use retcon::{Ctx, Model, Options};
 use retcon_bench::queue::{Next, Worker};
 use retcon_bench::results::{CaseResult, Results, Row};
@@ -46,7 +49,7 @@ fn plan(settings: &[&str]) -> Plan {
 
 fn selection(model: &Model, n: usize, asking: Asking) -> Selection {
     let cases = read_cases("world".as_ref(), None, &Beside::default()).unwrap().cases;
-    select(model, cases, Some(n), asking)
+    select(model, cases, Some(n), asking).unwrap()
 }
 
 fn with_ctx<T>(cancel: &AtomicBool, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
@@ -133,6 +136,30 @@ fn results_do_not_depend_on_who_does_the_work() {
     let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["alone.sqlite", "together.sqlite"]);
+}
+
+#[test]
+fn facts_that_must_stay_are_some_that_the_model_knows() {
+    let model = model();
+    let mut cases = read_cases("world".as_ref(), None, &Beside::default()).unwrap().cases;
+    let asking = Asking { kept: 2, ..plan(&["single"]).asking };
+    // A random model knows nothing, unless its own words are taken for the truth.
+    assert!(select(&model, cases.clone(), Some(3), asking).unwrap().kept.is_empty());
+    let mut known = Vec::new();
+    for case in &mut cases[3..] {
+        let prompt = &case.edits[0].prompt;
+        let says = Question::new(&model, prompt, None).unwrap().says;
+        let query = query(&model, prompt, &says);
+        if query.is_ok_and(|query| said(&model, &[query]).unwrap()[0]) {
+            case.edits[0].target_true = Some(says);
+            known.push(case.id.clone());
+        }
+        if known.len() == 3 {
+            break;
+        }
+    }
+    let kept = select(&model, cases, Some(3), asking).unwrap().kept;
+    assert_eq!(kept.into_iter().map(|case| case.id).collect::<Vec<_>>(), known[..2]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(crate) struct Bench {
     /// Texts of common knowledge that must not change, and half as many sums
     #[arg(long, value_name = "N")]
     pub(crate) general: Option<usize>,
-    /// Facts of the data that are not edited and must not change
+    /// Facts of the data that are not edited, that the model knows and must go on to know
     #[arg(long, value_name = "N")]
     pub(crate) kept: Option<usize>,
     /// The store; where it is there, methods, ways of editing and seeds that are new to it are added,

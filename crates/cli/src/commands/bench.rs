@@ -51,7 +51,7 @@ fn choose(shell: &Shell, job: &Bench, model: &Model, dataset: &Dataset) -> Resul
     let beside = Beside { patterns: job.patterns.clone(), seed: 0 };
     let read = dataset.read(&job.data, &beside)?;
     let n_read = read.cases.len() + read.left_out.len();
-    let selection = select(model, read.cases, job.n, job.asking);
+    let selection = select(model, read.cases, job.n, job.asking)?;
     let n_left_out = read.left_out.len() + selection.left_out.len();
     let reasons = read.left_out.iter().map(|(origin, why)| (origin.to_string(), why.clone()));
     let reasons: Vec<_> = reasons.chain(selection.left_out.iter().cloned()).collect();
@@ -68,6 +68,13 @@ fn choose(shell: &Shell, job: &Bench, model: &Model, dataset: &Dataset) -> Resul
     if n_left_out > 0 {
         let n = plural(n_left_out, "case");
         shell.note(format!("{n} of those read can't be asked and are left out (-v tells why)"))?;
+    }
+    let n_kept = selection.kept.len();
+    if n_kept < job.asking.kept {
+        shell.note(format!(
+            "the model knows {} of the data that are not edited, for kept.tf.sequence",
+            plural(n_kept, "fact")
+        ))?;
     }
     Ok(selection)
 }
