@@ -11,6 +11,7 @@ pub fn number(value: f64, unit: Unit) -> String {
     let text = match unit {
         Unit::Share => format!("{:.1}", 100.0 * value),
         Unit::Number | Unit::Seconds => match value.abs() {
+            size if size >= 1e6 => format!("{value:.1e}"),
             size if size >= 100.0 => format!("{value:.0}"),
             size if size >= 10.0 => format!("{value:.1}"),
             size if size >= 1.0 => format!("{value:.2}"),
@@ -62,6 +63,7 @@ mod tests {
             (number(-0.05, Unit::Share), "−5.0"),
             (number(f64::NAN, Unit::Share), "–"),
             (number(1234.5, Unit::Number), "1234"),
+            (number(2.1e10, Unit::Number), "2.1e10"),
             (number(12.345, Unit::Seconds), "12.3"),
             (number(0.0, Unit::Number), "0.000"),
             (number(0.000_012, Unit::Number), "1.2e-5"),
