@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use retcon::data::datasets::{Beside, Dataset, detect};
 use retcon::stats::Source;
 use retcon::{Ctx, Model};
-use retcon_bench::{Chosen, Plan, Selection, Store, run as work, select};
+use retcon_bench::{Asking, Chosen, Plan, Selection, Store, run as work, select};
 
 use super::{Outcome, report, tune};
 use crate::failure::advised;
@@ -51,7 +51,9 @@ fn choose(shell: &Shell, job: &Bench, model: &Model, dataset: &Dataset) -> Resul
     let beside = Beside { patterns: job.patterns.clone(), seed: 0 };
     let read = dataset.read(&job.data, &beside)?;
     let n_read = read.cases.len() + read.left_out.len();
-    let selection = select(model, read.cases, job.n, job.asking)?;
+    // A store that is there has its own, and asking for others takes a pass or many.
+    let wanted = if Store::open(&job.store).is_ok() { 0 } else { job.asking.kept };
+    let selection = select(model, read.cases, job.n, Asking { kept: wanted, ..job.asking })?;
     let n_left_out = read.left_out.len() + selection.left_out.len();
     let reasons = read.left_out.iter().map(|(origin, why)| (origin.to_string(), why.clone()));
     let reasons: Vec<_> = reasons.chain(selection.left_out.iter().cloned()).collect();
@@ -70,7 +72,7 @@ fn choose(shell: &Shell, job: &Bench, model: &Model, dataset: &Dataset) -> Resul
         shell.note(format!("{n} of those read can't be asked and are left out (-v tells why)"))?;
     }
     let n_kept = selection.kept.len();
-    if n_kept < job.asking.kept {
+    if n_kept < wanted {
         shell.note(format!(
             "the model knows {} of the data that are not edited, for kept.tf.sequence",
             plural(n_kept, "fact")

@@ -14,6 +14,7 @@ use crate::edit::fixed::Fixed;
 use crate::edit::lookup::Query;
 use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
+use crate::interval::mean;
 
 /// Some weights of a model in training on some texts.
 #[derive(Debug)]
@@ -225,8 +226,4 @@ impl<'a> Trainer<'a> {
         let now = now.map(|(&id, trained)| (id, trained.theta().clone())).collect();
         Ok(self.model.replaced(&now)?)
     }
-}
-
-fn mean(numbers: &[f64]) -> f64 {
-    numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
 }

@@ -31,6 +31,7 @@ use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
 use crate::eval::belief::scores;
 use crate::eval::metrics::harmonic;
+use crate::interval::mean;
 use crate::stats::Once;
 
 /// What was tried, and what came of it.
@@ -178,18 +179,13 @@ impl Sweep<'_> {
         given.extend(settings.clone());
         let editor = (self.method.editor)(given)?;
         let n = self.cases.len();
+        let total = n_edits(self.model, self.method);
         let mut seconds = 0.0;
         let mut sums = [0.0; 3];
         for (i, case) in self.cases.iter().enumerate() {
-            let total = n_edits(self.model, self.method);
             let done = (self.trials.len() * n + i).min(total);
-            self.ctx.report(&Progress {
-                stage: "trial edits",
-                done,
-                total,
-                loss: None,
-                said: None,
-            })?;
+            let stage = "trial edits";
+            self.ctx.report(&Progress { stage, done, total, loss: None, said: None })?;
             let quiet = Ctx { progress: &|_| (), ..*self.ctx };
             let clock = Instant::now();
             let made = editor.edit(&quiet, self.model, std::slice::from_ref(&case.fact));
@@ -220,9 +216,9 @@ impl Sweep<'_> {
         let edited = self.model.with(&Arc::new(delta))?;
         let neighbors = likely(&edited, &case.neighbors)?.into_iter().zip(&case.before);
         Ok([
-            mean(likely(&edited, std::slice::from_ref(&case.edit))?),
-            mean(likely(&edited, &case.paraphrases)?),
-            mean(neighbors.map(|(after, before)| (after / before).min(1.0)).collect()),
+            mean(&likely(&edited, std::slice::from_ref(&case.edit))?),
+            mean(&likely(&edited, &case.paraphrases)?),
+            mean(&neighbors.map(|(after, before)| (after / before).min(1.0)).collect::<Vec<_>>()),
         ])
     }
 }
@@ -243,8 +239,4 @@ fn is_of_settings(error: &Error) -> bool {
 /// How likely the object of each query is.
 fn likely(model: &Model, queries: &[Query]) -> Result<Vec<f64>> {
     Ok(scores(model, queries)?.iter().map(|score| score.log_prob.exp()).collect())
-}
-
-fn mean(numbers: Vec<f64>) -> f64 {
-    numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
 }
