@@ -5,6 +5,7 @@
 //! once, and nobody has to wait for a clock.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
@@ -59,12 +60,17 @@ impl Worker {
     /// [`Error::Store`], and [`Error::Io`] where the folder beside it can't be written.
     pub fn new(store: &Store) -> Result<Self> {
         let folder = folder(store.path());
-        fs::create_dir_all(&folder).map_err(io(&folder))?;
         store.at(|db| db.execute("INSERT INTO workers DEFAULT VALUES", []))?;
         let id = store.db.last_insert_rowid();
         let path = lock_of(&folder, id);
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(io(&path))?;
+        let lock = loop {
+            fs::create_dir_all(&folder).map_err(io(&folder))?;
+            match OpenOptions::new().create(true).truncate(false).write(true).open(&path) {
+                // A worker that is done has just removed the folder.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                lock => break lock.map_err(io(&path))?,
+            }
+        };
         lock.lock().map_err(io(&path))?;
         Ok(Self { id, folder, _lock: lock })
     }
@@ -178,7 +184,7 @@ fn is_gone(path: &Path) -> bool {
     match File::open(path).map(|file| file.try_lock()) {
         Ok(Err(TryLockError::WouldBlock)) => false,
         Ok(_) => true,
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }
 

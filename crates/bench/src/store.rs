@@ -145,11 +145,14 @@ impl Store {
     /// # Errors
     /// [`Error::NotAStore`] where those of another program are.
     fn is_store(&self) -> Result<bool> {
-        let number =
-            |name| self.at(|db| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)));
-        let (application, version) = (number("application_id")?, number("user_version")?);
-        let tables = "SELECT count(*) FROM sqlite_schema";
-        let n_tables: i64 = self.at(|db| db.query_row(tables, [], |row| row.get(0)))?;
+        let (application, version, n_tables) = self.at(|db| {
+            // Of one moment: another process may be making the store.
+            let of = Transaction::new_unchecked(db, TransactionBehavior::Deferred)?;
+            let number = |name| of.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let tables = "SELECT count(*) FROM sqlite_schema";
+            let n_tables = of.query_row(tables, [], |row| row.get::<_, i64>(0))?;
+            Ok((number("application_id")?, number("user_version")?, n_tables))
+        })?;
         let what = match (application, version) {
             (0, 0) if n_tables == 0 => return Ok(false),
             (APPLICATION, VERSION) => return Ok(true),
