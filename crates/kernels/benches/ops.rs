@@ -9,6 +9,7 @@
 
 use std::time::Instant;
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{Device, Tensor};
 use retcon_kernels::Result;
 use retcon_kernels::activation::{self, Activation, activate, gated};
@@ -19,6 +20,7 @@ use retcon_kernels::loss::{self, Direction, Head, cross_entropy, kl, log_softmax
 use retcon_kernels::norm::{self, layer_norm, rms_norm};
 use retcon_kernels::rope::{self, Pairing, Rotary, rope};
 use retcon_kernels::rows::{self, gather_rows};
+use retcon_kernels::stored::{Format, Stored};
 use retcon_kernels::weight::Weight;
 
 /// The allocator of the command line.
@@ -40,6 +42,7 @@ fn main() -> Result<()> {
     ));
     rows_and_norms(&bench);
     linear_maps(&bench);
+    stored_weights(&bench);
     activations(&bench);
     attentions(&bench);
     objectives(&bench)
@@ -83,6 +86,32 @@ fn linear_maps(bench: &Bench) {
     let native = |x: &[&Var]| linear(x[0], Matrix::Trainable(x[1]), None);
     let plain = |x: &[Tensor]| linear::reference(&x[0], &x[1], None);
     bench.run("linear, weight too", &[&x, &w], 2, native, plain);
+}
+
+/// The sum of maps by as many weights as come from memory every time, held in several forms.
+fn stored_weights(bench: &Bench) {
+    const N_WEIGHTS: usize = 32;
+    let dense: Vec<Tensor> = (0..N_WEIGHTS).map(|_| random(&[D_MLP, D_MODEL])).collect();
+    let ggml = [GgmlDType::Q8_0, GgmlDType::Q4_1].map(Format::Ggml);
+    for format in [Format::F32, Format::BF16, Format::F16].into_iter().chain(ggml) {
+        let stored = |w| Weight::Stored(Stored::encode(w, format).expect("whole blocks"));
+        let stored: Vec<Weight> = dense.iter().map(stored).collect();
+        for n in [1, 4, 16, 45, N_TOKENS] {
+            let native = |x: &[&Var]| {
+                let first = linear(x[0], Matrix::Frozen(&stored[0]), None)?;
+                stored[1..]
+                    .iter()
+                    .try_fold(first, |sum, w| linear(x[0], Matrix::Frozen(w), Some(&sum)))
+            };
+            let dense = dense.clone();
+            let plain = move |x: &[Tensor]| {
+                let first = linear::reference(&x[0], &dense[0], None)?;
+                dense[1..].iter().try_fold(first, |sum, w| linear::reference(&x[0], w, Some(&sum)))
+            };
+            let name = format!("linear by {N_WEIGHTS} weights, {format}");
+            bench.run(&name, &[&random(&[n, D_MODEL])], 1, native, plain);
+        }
+    }
 }
 
 fn activations(bench: &Bench) {

@@ -49,8 +49,10 @@
 pub mod activation;
 pub mod attention;
 pub mod autograd;
+mod blocks;
 pub mod composed;
 mod cpu;
+mod decode;
 pub mod error;
 pub mod linear;
 pub mod loss;

@@ -18,6 +18,9 @@ pub trait Real: WithDType + std::ops::Neg<Output = Self> + std::iter::Sum + 'sta
     /// 32-bit numbers as numbers of this type, where they are of this type.
     fn from_f32_slice(numbers: &[f32]) -> Option<&[Self]>;
 
+    /// Numbers of this type as 32-bit numbers, where they are such.
+    fn f32_slice_mut(numbers: &mut [Self]) -> Option<&mut [f32]>;
+
     /// `e` to the power of `self`.
     fn exp(self) -> Self;
 
@@ -96,6 +99,10 @@ impl Real for f32 {
     }
 
     fn from_f32_slice(numbers: &[f32]) -> Option<&[Self]> {
+        Some(numbers)
+    }
+
+    fn f32_slice_mut(numbers: &mut [Self]) -> Option<&mut [f32]> {
         Some(numbers)
     }
 
@@ -197,6 +204,10 @@ impl Real for f64 {
     }
 
     fn from_f32_slice(_: &[f32]) -> Option<&[Self]> {
+        None
+    }
+
+    fn f32_slice_mut(_: &mut [Self]) -> Option<&mut [f32]> {
         None
     }
 

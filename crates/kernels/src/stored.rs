@@ -6,12 +6,12 @@ use std::io;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use candle_core::quantized::k_quants::GgmlType;
-use candle_core::quantized::{GgmlDType, QStorage, QTensor, k_quants};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use crate::decode::{cast, decode};
 use crate::error::{Error, Result};
 
 /// A range of bytes in shared memory: part of a mapped file, or a buffer of our own.
@@ -234,8 +234,29 @@ impl Stored {
     /// Where `out` has another length or the rows reach past the end.
     pub fn decode_rows(&self, rows: Range<usize>, out: &mut [f32]) {
         assert_eq!(out.len(), rows.len() * self.row_len(), "the length of `out`");
-        let bytes = &(*self.bytes.owner).as_ref()[self.row_bytes(rows)];
-        decode(self.format, bytes, out);
+        decode(self.format, self.encoded(rows), out);
+    }
+
+    /// Decodes the columns `cols`, which are whole blocks, of the rows `rows` into `out`,
+    /// `[rows, cols]`.
+    pub(crate) fn decode_part(&self, rows: Range<usize>, cols: Range<usize>, out: &mut [f32]) {
+        if cols.len() == self.row_len() {
+            return self.decode_rows(rows, out);
+        }
+        assert_eq!(out.len(), rows.len() * cols.len(), "the length of `out`");
+        let (block, bytes) = self.format.block();
+        let is_whole = cols.start.is_multiple_of(block) && cols.end.is_multiple_of(block);
+        assert!(is_whole, "whole blocks");
+        let of_cols = cols.start / block * bytes..cols.end / block * bytes;
+        let encoded = self.encoded(rows).chunks_exact(self.row_len() / block * bytes);
+        for (row, out) in encoded.zip(out.chunks_exact_mut(cols.len().max(1))) {
+            decode(self.format, &row[of_cols.clone()], out);
+        }
+    }
+
+    /// The bytes of the rows `rows`.
+    pub(crate) fn encoded(&self, rows: Range<usize>) -> &[u8] {
+        &(*self.bytes.owner).as_ref()[self.row_bytes(rows)]
     }
 
     /// All numbers in 32-bit floats, decoded by all threads.
@@ -298,60 +319,5 @@ fn encode_dense(values: &[f32], format: Format) -> Vec<u8> {
         Format::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
         Format::BF16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
         _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-    }
-}
-
-/// `bytes` as numbers of type `T`, where they are aligned for it and a whole number of them.
-fn cast<T>(bytes: &[u8]) -> Option<&[T]> {
-    // SAFETY: called only with plain number types and candle's `repr(C)` quantization blocks, of
-    // which every bit pattern is a value; `align_to` takes care of alignment and length.
-    let (head, numbers, tail) = unsafe { bytes.align_to::<T>() };
-    (head.is_empty() && tail.is_empty()).then_some(numbers)
-}
-
-/// Calls `with` on `bytes` as numbers of type `T`, through an aligned copy where they are not.
-fn with_cast<T>(bytes: &[u8], with: impl FnOnce(&[T])) {
-    if let Some(numbers) = cast(bytes) {
-        return with(numbers);
-    }
-    let n = bytes.len() / size_of::<T>();
-    let mut copy = Vec::<T>::with_capacity(n);
-    // SAFETY: `copy` has room for `n` values, and every bit pattern is one (see `cast`).
-    unsafe {
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), copy.as_mut_ptr().cast(), n * size_of::<T>());
-        copy.set_len(n);
-    }
-    with(&copy);
-}
-
-fn decode(format: Format, bytes: &[u8], out: &mut [f32]) {
-    fn blocks<B: GgmlType>(bytes: &[u8], out: &mut [f32]) {
-        with_cast::<B>(bytes, |blocks| B::to_float(blocks, out));
-    }
-    match format {
-        Format::F32 | Format::Ggml(GgmlDType::F32) => {
-            with_cast::<f32>(bytes, |numbers| out.copy_from_slice(numbers));
-        }
-        Format::F16 | Format::Ggml(GgmlDType::F16) => with_cast::<f16>(bytes, |numbers| {
-            half::slice::HalfFloatSliceExt::convert_to_f32_slice(numbers, out);
-        }),
-        Format::BF16 | Format::Ggml(GgmlDType::BF16) => with_cast::<bf16>(bytes, |numbers| {
-            out.iter_mut().zip(numbers).for_each(|(out, n)| *out = n.to_f32());
-        }),
-        Format::Ggml(dtype) => match dtype {
-            GgmlDType::Q4_0 => blocks::<k_quants::BlockQ4_0>(bytes, out),
-            GgmlDType::Q4_1 => blocks::<k_quants::BlockQ4_1>(bytes, out),
-            GgmlDType::Q5_0 => blocks::<k_quants::BlockQ5_0>(bytes, out),
-            GgmlDType::Q5_1 => blocks::<k_quants::BlockQ5_1>(bytes, out),
-            GgmlDType::Q8_0 => blocks::<k_quants::BlockQ8_0>(bytes, out),
-            GgmlDType::Q8_1 => blocks::<k_quants::BlockQ8_1>(bytes, out),
-            GgmlDType::Q2K => blocks::<k_quants::BlockQ2K>(bytes, out),
-            GgmlDType::Q3K => blocks::<k_quants::BlockQ3K>(bytes, out),
-            GgmlDType::Q4K => blocks::<k_quants::BlockQ4K>(bytes, out),
-            GgmlDType::Q5K => blocks::<k_quants::BlockQ5K>(bytes, out),
-            GgmlDType::Q6K => blocks::<k_quants::BlockQ6K>(bytes, out),
-            GgmlDType::Q8K => blocks::<k_quants::BlockQ8K>(bytes, out),
-            GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => unreachable!("dense, above"),
-        },
     }
 }

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use crate::autograd::Onto;
 use crate::cpu;
 use crate::error::Result;
-use crate::matmul::{self, Input, Mat, MatMut, Threads};
+use crate::matmul::{self, Mat, MatMut, Source, Threads};
 use crate::real::Real;
 use crate::stored::Stored;
 
@@ -26,6 +26,14 @@ impl Weight {
         match self {
             Self::Dense(tensor) => tensor.dims(),
             Self::Stored(stored) => stored.shape(),
+        }
+    }
+
+    /// The memory that it takes.
+    pub fn n_bytes(&self) -> usize {
+        match self {
+            Self::Dense(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
+            Self::Stored(stored) => stored.bytes().len(),
         }
     }
 
@@ -83,29 +91,28 @@ impl Weight {
     /// `y (+)= x wᵀ` on the CPU; `x` `[n, d_in]`, `y` `[n, d_out]`.
     pub(crate) fn apply<T: Real>(&self, y: &mut [T], onto: Onto, x: &[T]) -> Result<()> {
         let (d_out, d_in) = self.matrix_dims()?;
-        let x = Input::new(Mat::packed(x, d_in), Threads::All);
-        self.for_chunks(|from, w: &[T]| {
-            let w = Mat::packed(w, d_in);
-            let mut y = MatMut::packed(y, d_out);
-            x.apply(y.columns(from, w.n_rows()), onto, w, Threads::All);
-        })
+        let (y, x) = (MatMut::packed(y, d_out), Mat::packed(x, d_in));
+        match self.numbers()?.lying() {
+            Ok(w) => matmul::apply(y, onto, x, &Mat::packed(w, d_in), Threads::All),
+            Err(w) => matmul::apply(y, onto, x, w, Threads::All),
+        }
+        Ok(())
     }
 
     /// `dx (+)= dy w` on the CPU; `dy` `[n, d_out]`, `dx` `[n, d_in]`.
     pub(crate) fn apply_transposed<T: Real>(
         &self,
         dx: &mut [T],
-        mut onto: Onto,
+        onto: Onto,
         dy: &[T],
     ) -> Result<()> {
         let (d_out, d_in) = self.matrix_dims()?;
-        let n = dy.len() / d_out.max(1);
-        self.for_chunks(|from, w: &[T]| {
-            let w = Mat::packed(w, d_in);
-            let dy = Mat::new(&dy[from.min(dy.len())..], n, w.n_rows(), d_out);
-            matmul::apply_transposed(MatMut::packed(dx, d_in), onto, dy, w, Threads::All);
-            onto = Onto::Sum;
-        })
+        let (dx, dy) = (MatMut::packed(dx, d_in), Mat::packed(dy, d_out));
+        match self.numbers()?.lying() {
+            Ok(w) => matmul::apply_transposed(dx, onto, dy, &Mat::packed(w, d_in), Threads::All),
+            Err(w) => matmul::apply_transposed(dx, onto, dy, w, Threads::All),
+        }
+        Ok(())
     }
 
     /// Shape `(d_out, d_in)` of a matrix.
@@ -134,38 +141,6 @@ impl Weight {
             },
         })
     }
-
-    /// Calls `each` with runs of rows, in order, as numbers: all at once where they lie ready,
-    /// else decoded a cache-sized run at a time. Gives the index of the first row with each run.
-    fn for_chunks<T: Real>(&self, mut each: impl FnMut(usize, &[T])) -> Result<()> {
-        let stored = match self.numbers()? {
-            Numbers::Held(numbers) => {
-                each(0, &numbers);
-                return Ok(());
-            }
-            Numbers::Lying(numbers) => {
-                each(0, numbers);
-                return Ok(());
-            }
-            Numbers::Encoded(stored) => stored,
-        };
-        let step = rows_per_chunk(stored.row_len());
-        let mut buffer = vec![0f32; step * stored.row_len()];
-        for from in (0..stored.n_rows()).step_by(step) {
-            let n = step.min(stored.n_rows() - from);
-            let buffer = &mut buffer[..n * stored.row_len()];
-            cpu::for_rows(
-                buffer,
-                stored.row_len(),
-                #[inline(always)]
-                |row, out| {
-                    stored.decode_rows(from + row..from + row + 1, out);
-                },
-            );
-            each(from, as_numbers(buffer, &mut Vec::new()));
-        }
-        Ok(())
-    }
 }
 
 /// The numbers of a weight.
@@ -178,54 +153,28 @@ pub(crate) enum Numbers<'a, T> {
     Encoded(&'a Stored),
 }
 
-/// Where rows are decoded to.
-pub(crate) struct Decoded<T> {
-    decoded: Vec<f32>,
-    converted: Vec<T>,
-}
-
-impl<T> Default for Decoded<T> {
-    fn default() -> Self {
-        Self { decoded: Vec::new(), converted: Vec::new() }
-    }
-}
-
 impl<T: Real> Numbers<'_, T> {
+    /// All of them where they lie ready, else what they are to be decoded from.
+    fn lying(&self) -> std::result::Result<&[T], &Stored> {
+        match self {
+            Self::Held(numbers) => Ok(numbers),
+            Self::Lying(numbers) => Ok(numbers),
+            Self::Encoded(stored) => Err(stored),
+        }
+    }
+
     /// The rows `rows`, each of `row_len` numbers, decoded into `buffer` where needed.
     pub(crate) fn rows<'b>(
         &'b self,
         rows: Range<usize>,
         row_len: usize,
-        buffer: &'b mut Decoded<T>,
-    ) -> &'b [T] {
-        let range = rows.start * row_len..rows.end * row_len;
-        match self {
-            Self::Held(numbers) => &numbers[range],
-            Self::Lying(numbers) => &numbers[range],
-            Self::Encoded(stored) => {
-                buffer.decoded.resize(range.len(), 0.0);
-                stored.decode_rows(rows, &mut buffer.decoded);
-                as_numbers(&buffer.decoded, &mut buffer.converted)
-            }
+        buffer: &'b mut Vec<T>,
+    ) -> Mat<'b, T> {
+        match self.lying() {
+            Ok(numbers) => Mat::packed(&numbers[rows.start * row_len..rows.end * row_len], row_len),
+            Err(stored) => stored.part(rows, 0..row_len, buffer),
         }
     }
-}
-
-/// As many rows as stay in the second-level caches between decoding and use.
-fn rows_per_chunk(row_len: usize) -> usize {
-    /// 1 MiB of `f32`.
-    const NUMBERS: usize = 256 * 1024;
-    (NUMBERS / row_len.max(1)).max(1)
-}
-
-/// `decoded` as numbers of another type, in `converted` where it is another.
-fn as_numbers<'a, T: Real>(decoded: &'a [f32], converted: &'a mut Vec<T>) -> &'a [T] {
-    if let Some(numbers) = T::from_f32_slice(decoded) {
-        return numbers;
-    }
-    converted.clear();
-    converted.extend(decoded.iter().map(|&x| T::of(f64::from(x))));
-    converted
 }
 
 impl From<Stored> for Weight {

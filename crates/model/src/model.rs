@@ -1,14 +1,12 @@
 //! A model that runs: its sizes, weights and tokenizer, and the checkpoint that they came from.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rope::Rotary;
-use retcon_kernels::weight::Weight;
 
 use crate::checkpoint::Checkpoint;
 use crate::delta::Delta;
@@ -225,30 +223,6 @@ impl Model {
             _ => 0,
         };
         self.weights.changed(&other.weights).map(first).min()
-    }
-
-    /// The same model with the matrices of the blocks `span`, and what makes logits, decoded to
-    /// `f32`: faster where they are used many times, for the memory that they take.
-    ///
-    /// # Errors
-    /// Where memory or the device fails.
-    pub fn decoded(&self, span: Range<usize>) -> Result<Self> {
-        let mut decoded = self.clone();
-        for (id, param) in self.weights.iter() {
-            let wanted = match id.block {
-                Some(stored) => self.spec.runs_of(stored).any(|block| span.contains(&block)),
-                None => id.part == self.head_part() || id.part.is_linear(),
-            };
-            let lies_ready = match param.base() {
-                Weight::Dense(_) => true,
-                Weight::Stored(stored) => stored.as_f32().is_some(),
-            };
-            if wanted && !lies_ready {
-                let dense = param.base().to_tensor(DType::F32, &self.device)?;
-                decoded.weights.set_base(id, dense.into())?;
-            }
-        }
-        Ok(decoded)
     }
 
     /// The weight `id`.

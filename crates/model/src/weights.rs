@@ -186,12 +186,6 @@ impl Weights {
         Ok(())
     }
 
-    /// Holds the base of the weight `id` as `weight` from now on.
-    pub(crate) fn set_base(&mut self, id: WeightId, weight: Weight) -> Result<()> {
-        self.get_mut(id)?.base = weight;
-        Ok(())
-    }
-
     /// `x wᵀ + bias` by the matrix `id` and its bias, where it has one; `x` `[n, d_in]`.
     pub(crate) fn linear(&self, id: WeightId, x: &Var) -> Result<Var> {
         let param = self.get(id)?;

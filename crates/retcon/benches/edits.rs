@@ -12,8 +12,7 @@ mod measure;
 use std::path::Path;
 use std::time::Instant;
 
-use candle_core::DType;
-use retcon::{Model, Options, Precision};
+use retcon::{Model, Options};
 use serde_json::Value;
 
 use self::locate::request::{Request, Task};
@@ -31,9 +30,8 @@ fn main() -> Outcome<()> {
         return Ok(());
     };
     let request = Request::read(Path::new(request))?;
-    let options = Options { precision: Precision::As(DType::F32), ..Options::default() };
     let clock = Instant::now();
-    let model = Model::open(&request.model, &options)?;
+    let model = Model::open(&request.model, &Options::default())?;
     let seconds = clock.elapsed().as_secs_f64();
     let loaded = bytes(peak_rss_mb());
     let mut line = match request.method {

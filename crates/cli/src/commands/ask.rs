@@ -21,10 +21,7 @@ const N_FILLINGS: usize = 5;
 
 /// Answers every prompt.
 pub(crate) fn run(shell: &Shell, job: &Ask) -> Result<Outcome> {
-    let mut model = job.model.open(shell, &job.deltas)?;
-    if matches!(job.answer, Answer::Text(_)) {
-        model = decoded(model)?;
-    }
+    let model = job.model.open(shell, &job.deltas)?;
     let mut answers = Vec::new();
     for (i, prompt) in job.prompts.iter().enumerate() {
         if i > 0 {
@@ -40,18 +37,6 @@ pub(crate) fn run(shell: &Shell, job: &Ask) -> Result<Outcome> {
     let ids = model.deltas().iter().map(|delta| delta.id()).collect::<Result<Vec<_>, _>>()?;
     shell.emit(&json!({"model": job.model.to_string(), "deltas": ids, "answers": answers}))?;
     Ok(Outcome::Done)
-}
-
-/// The model with its weights decoded once instead of in every pass, where they are not many.
-pub(crate) fn decoded(model: Model) -> Result<Model> {
-    /// 4 GiB of 32-bit floats.
-    const MOST: usize = 1 << 30;
-    let size = |(_, param): (_, &retcon::model::weights::Param)| {
-        param.base().dims().iter().product::<usize>()
-    };
-    let n_numbers: usize = model.weights().iter().map(size).sum();
-    let all = 0..model.spec().n_blocks;
-    Ok(if n_numbers <= MOST { model.decoded(all)? } else { model })
 }
 
 fn continue_text(shell: &Shell, model: &Model, prompt: &str, sampling: &Sampling) -> Result<Value> {

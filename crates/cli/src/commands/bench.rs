@@ -126,13 +126,14 @@ fn file_name(path: &Path) -> String {
 /// Makes sure that the memory of this machine is enough, before hours have gone into it.
 fn check_memory(job: &Bench, model: &Model) -> Result<()> {
     let spec = model.spec();
-    let numbers =
-        model.weights().iter().map(|(_, param)| param.base().dims().iter().product::<usize>());
-    let weights = numbers.sum::<usize>() * size_of::<f32>();
+    let bases = || model.weights().iter().map(|(_, param)| param.base());
+    let held: usize = bases().map(|base| base.n_bytes()).sum();
+    let numbers: usize = bases().map(|base| base.dims().iter().product::<usize>()).sum();
     // A moment of the keys and its factor in f64, for up to as many blocks as published methods edit.
     let moments = 2 * 6 * spec.d_mlp * spec.d_mlp * size_of::<f64>();
-    // An edit holds up to half of the weights beside them, as docs/benchmarks.md has measured.
-    let needed = (weights + job.workers * (weights / 2 + moments)) as u64;
+    // An edit holds as much as half of the weights, as 32-bit floats, beside them, as
+    // docs/benchmarks.md has measured.
+    let needed = (held + job.workers * (numbers / 2 * size_of::<f32>() + moments)) as u64;
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let available = system.available_memory();

@@ -16,7 +16,6 @@ use retcon::{Ctx, Model};
 use serde_json::{Value, json};
 
 use super::Outcome;
-use super::ask::decoded;
 use crate::job::{self, Asked};
 use crate::render::{percent, progress};
 use crate::shell::Shell;
@@ -50,7 +49,7 @@ struct Found {
 
 /// Traces every prompt, prints what was found and draws it.
 pub(crate) fn run(shell: &Shell, job: &job::Trace) -> Result<Outcome> {
-    let model = decoded(job.model.open(shell, &job.deltas)?)?;
+    let model = job.model.open(shell, &job.deltas)?;
     let start = Instant::now();
     let bar = progress::steps(shell);
     let ctx = Ctx {

@@ -140,7 +140,7 @@ impl<'a, T: Real> Call<'a, T> {
             MatMut::packed(&mut out, d_head),
             Onto::Zeros,
             Mat::packed(&scores, block.keys.len()),
-            self.rows_of(self.v, block),
+            &self.rows_of(self.v, block),
             Threads::One,
         );
         for (out, &(_, sum)) in out.chunks_exact_mut(d_head).zip(&sums) {
@@ -202,7 +202,7 @@ impl<'a, T: Real> Call<'a, T> {
         let mut scores = vec![T::ZERO; q.len() / self.settings.d_head * n_keys];
         let q = Mat::packed(q, self.settings.d_head);
         let k = self.rows_of(self.k, block);
-        matmul::apply(MatMut::packed(&mut scores, n_keys), Onto::Zeros, q, k, Threads::One);
+        matmul::apply(MatMut::packed(&mut scores, n_keys), Onto::Zeros, q, &k, Threads::One);
         scores
     }
 
@@ -317,7 +317,7 @@ impl<T: Real> Back<'_, T> {
         let mut d_scores = vec![T::ZERO; weights.len()];
         let v = self.call.rows_of(self.call.v, block);
         let to = MatMut::packed(&mut d_scores, n_keys);
-        matmul::apply(to, Onto::Zeros, dy, v, Threads::One);
+        matmul::apply(to, Onto::Zeros, dy, &v, Threads::One);
         cpu::vectorized(
             #[inline(always)]
             || score_gradients(&weights, &slopes, &mut d_scores, n_keys),

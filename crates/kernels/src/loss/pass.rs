@@ -9,7 +9,7 @@ use crate::autograd::Onto;
 use crate::cpu;
 use crate::matmul::{self, Input, Mat, MatMut, Threads};
 use crate::real::Real;
-use crate::weight::{Decoded, Numbers};
+use crate::weight::Numbers;
 
 /// Parts of the vocabulary that threads share out: a number of its own, so that results don't
 /// depend on that of the threads.
@@ -91,16 +91,15 @@ impl<T: Real> Pass<'_, T> {
     fn share(&self, tokens: Range<usize>) -> Seen<T> {
         let run = (RUN_BYTES / (size_of::<T>() * self.d_model).max(1)).next_multiple_of(48);
         let (n, n_pulls) = self.n_rows();
-        let mut buffer = Decoded::default();
+        let mut buffer = Vec::new();
         let mut logits = vec![T::ZERO; n_pulls * run];
         let mut seen = self.nothing();
         for from in tokens.clone().step_by(run) {
             let tokens = from..tokens.end.min(from + run);
             let logits = &mut logits[..n_pulls * tokens.len()];
             let weight = self.weight.rows(tokens.clone(), self.d_model, &mut buffer);
-            let weight = Mat::packed(weight, self.d_model);
             let y = MatMut::packed(&mut logits[..n * tokens.len()], tokens.len());
-            self.h.apply(y, Onto::Zeros, weight, Threads::One);
+            self.h.apply(y, Onto::Zeros, &weight, Threads::One);
             cpu::vectorized(
                 #[inline(always)]
                 || self.add(&mut seen, tokens.clone(), logits),
@@ -108,7 +107,7 @@ impl<T: Real> Pass<'_, T> {
             if self.wanted {
                 let pull = MatMut::packed(&mut seen.pull, self.d_model);
                 let exps = Mat::packed(logits, tokens.len());
-                matmul::apply_transposed(pull, Onto::Sum, exps, weight, Threads::One);
+                matmul::apply_transposed(pull, Onto::Sum, exps, &weight, Threads::One);
             }
         }
         seen
@@ -206,7 +205,7 @@ impl<T: Real> Pass<'_, T> {
     /// the weight's rows)`.
     pub(super) fn gradient(&self, seen: &Seen<T>, dh: &mut [T]) {
         let (n, d) = (self.weights.len(), self.d_model);
-        let mut buffer = Decoded::default();
+        let mut buffer = Vec::new();
         for (row, (dh, pull)) in dh.chunks_exact_mut(d).zip(seen.pull.chunks_exact(d)).enumerate() {
             let sums = &seen.rows[row];
             let factor = T::of(self.weights[row] / sums.exps);
@@ -219,7 +218,7 @@ impl<T: Real> Pass<'_, T> {
                 continue;
             };
             let target = target as usize;
-            let of_target = self.weight.rows(target..target + 1, d, &mut buffer);
+            let of_target = self.weight.rows(target..target + 1, d, &mut buffer).row(0);
             let slope = self.cap.map_or(T::ONE, |cap| cap_slope(sums.of_target, cap));
             let pushed = T::of(self.weights[row]) * slope;
             for ((dh, &pull), &of_target) in dh.iter_mut().zip(pull).zip(of_target) {

@@ -1,10 +1,13 @@
 //! Matrix products that add to what is there, over strided views: nothing is transposed or copied.
 
 mod input;
+mod panels;
+mod source;
 mod transposed;
 mod view;
 
 pub(crate) use input::{Input, apply};
+pub(crate) use source::Source;
 pub(crate) use transposed::apply_transposed;
 pub(crate) use view::{Mat, MatMut, Parts};
 
@@ -83,7 +86,11 @@ pub(crate) fn scaled_matmul<T: Real>(
 
 #[cfg(test)]
 mod tests {
+    use candle_core::quantized::GgmlDType;
+    use candle_core::{Device, Tensor};
+
     use super::*;
+    use crate::stored::{Format, Stored};
 
     fn numbers(n: usize, seed: usize) -> Vec<f64> {
         (0..n).map(|i| (((i * 7919 + seed * 104_729) % 1009) as f64 - 504.0) / 504.0).collect()
@@ -94,12 +101,12 @@ mod tests {
         let start = if onto == Onto::Sum { 0.5 } else { 0.0 };
         let (mut y, mut dx) = (vec![start; n * d_out], vec![start; n * d_in]);
         let w_mat = Mat::packed(&w, d_in);
-        apply(MatMut::packed(&mut y, d_out), onto, Mat::packed(&x, d_in), w_mat, Threads::All);
+        apply(MatMut::packed(&mut y, d_out), onto, Mat::packed(&x, d_in), &w_mat, Threads::All);
         apply_transposed(
             MatMut::packed(&mut dx, d_in),
             onto,
             Mat::packed(&dy, d_out),
-            w_mat,
+            &w_mat,
             Threads::All,
         );
         for row in 0..n {
@@ -120,6 +127,42 @@ mod tests {
             for (d_in, d_out) in [(1, 1), (19, 130), (64, 33)] {
                 check(n, d_in, d_out, Onto::Zeros);
                 check(n, d_in, d_out, Onto::Sum);
+            }
+        }
+    }
+
+    /// What is decoded on use gives the very sums that the same numbers, lying ready, give.
+    #[test]
+    fn encoded_weights_are_multiplied_as_what_they_say() {
+        let (d_in, d_out) = (96, 50);
+        let dense = numbers(d_out * d_in, 1).into_iter().map(|x| x as f32).collect();
+        let dense = Tensor::from_vec(dense, (d_out, d_in), &Device::Cpu).unwrap();
+        for format in [Format::BF16, Format::F16, Format::Ggml(GgmlDType::Q8_0)] {
+            let stored = Stored::encode(&dense, format).unwrap();
+            let ready = stored.to_vec_f32();
+            let ready = Mat::packed(&ready, d_in);
+            for n in [1, 3, 16, 41, 70] {
+                let narrow = |n, seed| numbers(n, seed).into_iter().map(|x| x as f32).collect();
+                let (x, dy): (Vec<f32>, Vec<f32>) = (narrow(n * d_in, 2), narrow(n * d_out, 3));
+                let (x, dy) = (Mat::packed(&x, d_in), Mat::packed(&dy, d_out));
+                for onto in [Onto::Zeros, Onto::Sum] {
+                    let start = if onto == Onto::Sum { 0.5 } else { 0.0 };
+                    let mut y = [(); 2].map(|()| vec![start; n * d_out]);
+                    apply(MatMut::packed(&mut y[0], d_out), onto, x, &stored, Threads::All);
+                    apply(MatMut::packed(&mut y[1], d_out), onto, x, &ready, Threads::All);
+                    assert_eq!(y[0], y[1], "{format}, {n} rows");
+                    let mut dx = [(); 2].map(|()| vec![start; n * d_in]);
+                    let [of_stored, of_ready] = &mut dx;
+                    let of_stored = MatMut::packed(of_stored, d_in);
+                    apply_transposed(of_stored, onto, dy, &stored, Threads::All);
+                    let of_ready = MatMut::packed(of_ready, d_in);
+                    apply_transposed(of_ready, onto, dy, &ready, Threads::All);
+                    for (a, b) in dx[0].iter().zip(&dx[1]) {
+                        // Many rows are packed a run of the weight at a time.
+                        let slack = if n > 64 { 1e-5 } else { 0.0 };
+                        assert!((a - b).abs() <= slack, "{format}, {n} rows: {a} {b}");
+                    }
+                }
             }
         }
     }

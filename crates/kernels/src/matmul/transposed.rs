@@ -10,14 +10,15 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::source::{Ahead, Source};
 use super::view::{Mat, MatMut};
 use super::{Threads, matmul};
 use crate::autograd::Onto;
-use crate::cpu::{in_registers, prefetch};
+use crate::cpu::in_registers;
 use crate::real::Real;
 
 /// Rows of the weight that meet a tile at a time: all of their memory streams at once.
-const OUTPUTS: usize = 16;
+const OUTPUTS: usize = 32;
 
 /// Vectors that a tile is wide.
 const WIDE: usize = 3;
@@ -27,27 +28,60 @@ const FEW_ROWS: usize = 64;
 
 /// `dx (+)= dy w` for `dy` `[n, d_out]`, `w` `[d_out, d_in]`, `dx` `[n, d_in]`, all with
 /// contiguous rows.
-pub(crate) fn apply_transposed<T: Real>(
+pub(crate) fn apply_transposed<T: Real, W: Source<T>>(
     dx: MatMut<'_, T>,
     onto: Onto,
     dy: Mat<'_, T>,
-    w: Mat<'_, T>,
+    w: &W,
     threads: Threads,
 ) {
-    if dy.n_rows > FEW_ROWS || w.col_stride != 1 || dy.col_stride != 1 {
+    let (d_out, d_in) = w.dims();
+    assert!(dy.n_cols == d_out && dx.n_cols == d_in && dx.n_rows == dy.n_rows, "the shapes fit");
+    let ready = w.ready();
+    let is_packed = dy.n_rows > FEW_ROWS
+        || dy.col_stride != 1
+        || ready.is_some_and(|ready| ready.col_stride != 1);
+    if let Some(w) = ready.filter(|_| is_packed) {
         return matmul(dx, onto, dy, w, threads);
     }
-    let fits = dy.n_cols == w.n_rows && dx.n_cols == w.n_cols && dx.n_rows == dy.n_rows;
-    assert!(fits, "the shapes fit");
-    let task = |(from, dx): (usize, MatMut<'_, T>)| in_registers(Columns { dx, from, dy, w });
-    let width = match threads {
-        Threads::One => w.n_cols,
-        Threads::All => columns_per_task(w.n_cols, w.n_rows * dy.n_rows),
+    let task = |(from, dx): (usize, MatMut<'_, T>)| {
+        if is_packed {
+            pack(dx, onto, from, dy, w);
+        } else {
+            in_registers(Columns { dx, from, dy, w });
+        }
     };
-    if width >= w.n_cols {
+    let width = match threads {
+        Threads::One => d_in,
+        Threads::All => columns_per_task(d_in, d_out * dy.n_rows).next_multiple_of(w.block()),
+    };
+    if width >= d_in {
         return task((0, dx));
     }
     dx.apart(width).into_par_iter().for_each(task);
+}
+
+/// Some columns of a product with a weight that is decoded as it is packed, from the column `from`
+/// of it on.
+fn pack<T: Real>(
+    mut dx: MatMut<'_, T>,
+    onto: Onto,
+    from: usize,
+    dy: Mat<'_, T>,
+    w: &impl Source<T>,
+) {
+    /// Bytes that stay in the second cache between decoding and packing.
+    const BYTES: usize = 256 << 10;
+    let (n, cols) = (w.dims().0, from..from + dx.n_cols);
+    let step = (BYTES / (size_of::<T>() * cols.len()).max(1)).max(1);
+    let mut buffer = Vec::new();
+    for from in (0..n).step_by(step) {
+        let outputs = from..n.min(from + step);
+        let w = w.part(outputs.clone(), cols.clone(), &mut buffer);
+        let onto = if from == 0 { onto } else { Onto::Sum };
+        let to = dx.columns(0, cols.len());
+        matmul(to, onto, dy.sub(0..dy.n_rows, outputs), w, Threads::One);
+    }
 }
 
 /// How many of `n` columns a thread gets at a time, where one costs `cost` multiplications.
@@ -62,111 +96,111 @@ fn columns_per_task(n: usize, cost: usize) -> usize {
 
 /// `0..n` in groups of up to `most`, all about as large.
 #[inline(always)]
-fn groups(n: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+fn groups(n: usize, most: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
     let n_groups = n.div_ceil(most);
     (0..n_groups).map(move |i| n * i / n_groups..n * (i + 1) / n_groups)
 }
 
 /// Some columns of `dx`, from the column `from` of the weight on.
-struct Columns<'a, T> {
+struct Columns<'a, T, W> {
     dx: MatMut<'a, T>,
     from: usize,
     dy: Mat<'a, T>,
-    w: Mat<'a, T>,
+    w: &'a W,
 }
 
-impl<T: Real> WithSimd for Columns<'_, T> {
+impl<T: Real, W: Source<T>> WithSimd for Columns<'_, T, W> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
-        let most = if S::REGISTER_COUNT < 32 { 4 } else { 8 };
+        let most = if S::REGISTER_COUNT < 32 { 4 } else { 6 };
         let n_cols = self.dx.n_cols;
-        let mut factors = [T::ZERO; FEW_ROWS * OUTPUTS];
-        for from in (0..self.w.n_rows).step_by(OUTPUTS) {
-            let outputs = from..self.w.n_rows.min(from + OUTPUTS);
-            self.gather(&mut factors, &outputs, most);
+        let cols = self.from..self.from + n_cols;
+        let n_outputs = self.w.dims().0;
+        let n_times = groups(self.dx.n_rows, most).len() * n_cols.div_ceil(WIDE * lanes) * OUTPUTS;
+        let mut buffer = Vec::new();
+        for from in (0..n_outputs).step_by(OUTPUTS) {
+            let outputs = from..n_outputs.min(from + OUTPUTS);
+            let next = outputs.end..n_outputs.min(outputs.end + OUTPUTS);
+            let mut part = Part {
+                w: self.w.part(outputs.clone(), cols.clone(), &mut buffer),
+                outputs,
+                ahead: Ahead::new(self.w, next, cols.clone(), n_times),
+            };
             let mut col = 0;
             while col + WIDE * lanes <= n_cols {
-                self.all_rows::<S, WIDE>(simd, &factors, &outputs, col, most);
+                self.all_rows::<S, WIDE>(simd, &mut part, col, most);
                 col += WIDE * lanes;
             }
             while col + lanes <= n_cols {
-                self.all_rows::<S, 1>(simd, &factors, &outputs, col, most);
+                self.all_rows::<S, 1>(simd, &mut part, col, most);
                 col += lanes;
             }
-            self.last(&outputs, col);
+            self.last(&part, col);
         }
     }
 }
 
-impl<T: Real> Columns<'_, T> {
-    /// Writes what the rows of `dy` have at `outputs`, in groups of up to `most` rows: for each
-    /// group its rows' numbers at the first output, at the second one, and so on.
-    #[inline(always)]
-    fn gather(&self, factors: &mut [T], outputs: &Range<usize>, most: usize) {
-        for rows in groups(self.dy.n_rows, most) {
-            let factors = &mut factors[rows.start * OUTPUTS..rows.end * OUTPUTS];
-            for (r, row) in rows.clone().enumerate() {
-                let dy = &self.dy.row(row)[outputs.clone()];
-                let factors = factors[r..].iter_mut().step_by(rows.len());
-                factors.zip(dy).for_each(|(factor, &dy)| *factor = dy);
-            }
-        }
-    }
+/// Some rows of the weight.
+struct Part<'a, T> {
+    w: Mat<'a, T>,
+    outputs: Range<usize>,
+    ahead: Ahead<'a>,
+}
 
-    /// Adds what `outputs` give to `V` vectors from the column `col` on, in all rows: as many rows at
+impl<T: Real, W> Columns<'_, T, W> {
+    /// Adds what `part` gives to `V` vectors from the column `col` on, in all rows: as many rows at
     /// a time as there are registers for.
     #[inline(always)]
     fn all_rows<S: Simd, const V: usize>(
         &mut self,
         simd: S,
-        factors: &[T],
-        outputs: &Range<usize>,
+        part: &mut Part<'_, T>,
         col: usize,
         most: usize,
     ) {
         for rows in groups(self.dx.n_rows, most) {
-            let factors = &factors[rows.start * OUTPUTS..rows.end * OUTPUTS];
             let row = rows.start;
             match rows.len() {
-                1 => self.tile::<S, 1, V>(simd, factors, outputs, row, col),
-                2 => self.tile::<S, 2, V>(simd, factors, outputs, row, col),
-                3 => self.tile::<S, 3, V>(simd, factors, outputs, row, col),
-                4 => self.tile::<S, 4, V>(simd, factors, outputs, row, col),
-                5 => self.tile::<S, 5, V>(simd, factors, outputs, row, col),
-                6 => self.tile::<S, 6, V>(simd, factors, outputs, row, col),
-                7 => self.tile::<S, 7, V>(simd, factors, outputs, row, col),
-                _ => self.tile::<S, 8, V>(simd, factors, outputs, row, col),
+                1 => self.tile::<S, 1, V>(simd, part, row, col),
+                2 => self.tile::<S, 2, V>(simd, part, row, col),
+                3 => self.tile::<S, 3, V>(simd, part, row, col),
+                4 => self.tile::<S, 4, V>(simd, part, row, col),
+                5 => self.tile::<S, 5, V>(simd, part, row, col),
+                6 => self.tile::<S, 6, V>(simd, part, row, col),
+                7 => self.tile::<S, 7, V>(simd, part, row, col),
+                _ => self.tile::<S, 8, V>(simd, part, row, col),
             }
         }
     }
 
-    /// Adds what `outputs` give to `V` vectors of `R` rows, from `row` and `col` on.
+    /// Adds what `part` gives to `V` vectors of `R` rows, from `row` and `col` on.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(
         &mut self,
         simd: S,
-        factors: &[T],
-        outputs: &Range<usize>,
+        part: &mut Part<'_, T>,
         row: usize,
         col: usize,
     ) {
         let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
-        let (from, cols) = (self.from + col, col..col + V * lanes);
+        let cols = col..col + V * lanes;
+        let dy: [&[T]; R] = std::array::from_fn(
+            #[inline(always)]
+            |r| &self.dy.row(row + r)[part.outputs.clone()],
+        );
         let mut sums = [[T::splat(simd, T::ZERO); V]; R];
         for (r, sums) in sums.iter_mut().enumerate() {
             sums.copy_from_slice(T::vectors::<S>(&self.dx.row_mut(row + r)[cols.clone()]));
         }
-        for (output, factors) in outputs.clone().zip(factors.as_chunks::<R>().0) {
-            let next = &self.w.row((output + OUTPUTS).min(self.w.n_rows - 1))[from..];
-            let w = &T::vectors::<S>(&self.w.row(output)[from..from + V * lanes])[..V];
-            for v in 0..V {
-                prefetch(&next[v * lanes]);
-            }
-            for (sums, &factor) in sums.iter_mut().zip(factors) {
-                let factor = T::splat(simd, factor);
+        for output in 0..part.w.n_rows() {
+            part.ahead.fetch();
+            let w = &T::vectors::<S>(&part.w.row(output)[cols.clone()])[..V];
+            for (sums, dy) in sums.iter_mut().zip(dy) {
+                // SAFETY: a number for every row of the weight.
+                let factor = T::splat(simd, unsafe { *dy.get_unchecked(output) });
                 for (sum, &w) in sums.iter_mut().zip(w) {
                     *sum = T::mul_add_vectors(simd, factor, w, *sum);
                 }
@@ -177,13 +211,13 @@ impl<T: Real> Columns<'_, T> {
         }
     }
 
-    /// Adds what `outputs` give to the columns from `col` on, which are no whole vector.
+    /// Adds what `part` gives to the columns from `col` on, which are no whole vector.
     #[inline(always)]
-    fn last(&mut self, outputs: &Range<usize>, col: usize) {
+    fn last(&mut self, part: &Part<'_, T>, col: usize) {
         for row in 0..self.dx.n_rows {
             let sums = &mut self.dx.row_mut(row)[col..];
-            for output in outputs.clone() {
-                let (dy, w) = (self.dy.row(row)[output], &self.w.row(output)[self.from + col..]);
+            for (i, &dy) in self.dy.row(row)[part.outputs.clone()].iter().enumerate() {
+                let w = &part.w.row(i)[col..];
                 sums.iter_mut().zip(w).for_each(|(sum, &w)| *sum = w.mul_add(dy, *sum));
             }
         }

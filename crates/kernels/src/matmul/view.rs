@@ -51,9 +51,29 @@ impl<'a, T: Real> Mat<'a, T> {
         self.n_rows
     }
 
+    /// The columns `cols` of the rows `rows`, over the same numbers.
+    pub(super) fn sub(self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        assert!(rows.start <= rows.end && rows.end <= self.n_rows, "rows past the end");
+        assert!(cols.start <= cols.end && cols.end <= self.n_cols, "columns past the end");
+        let from = rows.start * self.row_stride + cols.start * self.col_stride;
+        // A part without numbers may begin past the end.
+        let numbers = self.numbers.wrapping_add(from);
+        Self { numbers, n_rows: rows.len(), n_cols: cols.len(), ..self }
+    }
+
+    /// The memory of the numbers; nothing where others lie between them.
+    pub(super) fn bytes(self) -> &'a [u8] {
+        if self.col_stride != 1 || self.row_stride != self.n_cols {
+            return &[];
+        }
+        let n_bytes = self.n_rows * self.n_cols * size_of::<T>();
+        // SAFETY: `new` checked that all rows lie within the borrow, and here they are all of it.
+        unsafe { std::slice::from_raw_parts(self.numbers.cast(), n_bytes) }
+    }
+
     /// A row, where rows are contiguous.
     #[inline(always)]
-    pub(super) fn row(&self, row: usize) -> &'a [T] {
+    pub(crate) fn row(&self, row: usize) -> &'a [T] {
         debug_assert!(self.col_stride == 1 && row < self.n_rows);
         // SAFETY: `new` checked that every row lies within the borrow.
         unsafe { std::slice::from_raw_parts(self.numbers.add(row * self.row_stride), self.n_cols) }

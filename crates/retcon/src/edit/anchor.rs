@@ -41,7 +41,7 @@ pub(super) fn norm_of_values(
     let subjects = Subject::of(model, &facts, false, &[])?;
     let mut wanted = recipe.search(model, &[block]);
     wanted.spots = vec![Spot::MlpOut];
-    let found = search(ctx, &model.decoded(block..model.spec().n_blocks)?, &subjects, &wanted)?;
+    let found = search(ctx, model, &subjects, &wanted)?;
     let values = to_mat(&found.before.add(&found.offsets)?)?;
     let mut norms: Vec<f64> = (0..values.nrows()).map(|i| values.row(i).norm_l2()).collect();
     norms.sort_by(f64::total_cmp);

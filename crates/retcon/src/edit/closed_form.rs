@@ -42,7 +42,9 @@ impl Editor for ClosedForm {
         let stage = |name: &str| tracing::debug!("{name}: {:.3} s", clock.elapsed().as_secs_f64());
         let mut recipe = self.recipe.clone();
         let blocks = recipe.blocks(model)?;
-        let &[.., last] = blocks.as_slice() else { return Err(Error::NoFacts) };
+        if blocks.is_empty() {
+            return Err(Error::NoFacts);
+        }
         recipe.blocks = Blocks::These(blocks.iter().map(|&block| block as isize).collect());
         let words = match recipe.prefixes.take() {
             Some(given) => given,
@@ -53,10 +55,7 @@ impl Editor for ClosedForm {
         recipe.prefixes = Some(words);
         let metrics = Metrics::new(ctx, model, &recipe, &blocks)?;
         stage("statistics");
-        // What stands above the value runs in every step: have it ready.
-        let ready = model.decoded(last..model.spec().n_blocks)?;
-        let found = search(ctx, &ready, &subjects, &recipe.search(&ready, &blocks))?;
-        drop(ready);
+        let found = search(ctx, model, &subjects, &recipe.search(model, &blocks))?;
         stage("values");
         let written =
             Written { model, recipe: &recipe, blocks: &blocks, subjects: &subjects, found: &found };

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::compact::compact;
-use super::fixed::{Fixed, Start};
+use super::fixed::Fixed;
 use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
@@ -233,9 +233,6 @@ impl Editor for FineTuning {
             return Err(Error::NoFacts);
         }
         let ids = self.settings.scope().weights(model)?;
-        // What stands above the start runs in every step: have it ready.
-        let first = Start::of(model, &ids).first_block();
-        let model = &model.decoded(first..model.spec().n_blocks)?;
         let (mut queries, mut of_fact) = (Vec::new(), Vec::new());
         for of_one in self.queries(model, facts)? {
             of_fact.push(queries.len()..queries.len() + of_one.len());

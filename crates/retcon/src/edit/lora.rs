@@ -14,7 +14,7 @@ use retcon_model::random::Random;
 use retcon_model::{Delta, Model, Update, WeightId};
 use serde::{Deserialize, Serialize};
 
-use super::fixed::{Fixed, Start};
+use super::fixed::Fixed;
 use super::lookup::query;
 use super::optim::{Descent, Evaluation, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
@@ -104,8 +104,6 @@ impl Editor for Lora {
             return Err(Error::NoFacts);
         }
         let ids = self.matrices(model)?;
-        let first = Start::of(model, &ids).first_block();
-        let model = &model.decoded(first..model.spec().n_blocks)?;
         let queries = facts.iter().map(|fact| query(model, &fact.prompt, &fact.target_new));
         let fixed = Fixed::new(model, &ids, queries.collect::<Result<_>>()?)?;
         let mut unknowns = self.unknowns(ctx, model, &ids)?;

@@ -81,7 +81,7 @@ pub fn collect(
     if last >= n_blocks {
         return Err(Error::NoBlock { block: last, n_blocks });
     }
-    let model = &model.base().decoded(0..last + 1)?;
+    let model = &model.base();
     let mut texts = corpus.texts.clone();
     Random::new(0).shuffle(&mut texts);
     let mut sequences = windows(model, &texts, plan.window)?;

@@ -16,9 +16,7 @@ const SAMPLES: usize = 3;
 /// The block around which restored MLPs bring back most at the last token of the subject, in the mean
 /// over facts; `None` where restoring them brings back nothing.
 pub(super) fn block(ctx: &Ctx<'_>, model: &Model, cases: &[Case]) -> Result<Option<usize>> {
-    // Its rows are few and pass each weight often: decoded once is faster than each time.
     let n_blocks = model.spec().n_blocks;
-    let model = &model.decoded(0..n_blocks)?;
     let subjects: Vec<&str> =
         cases.iter().filter_map(|case| case.fact.prompt.subject_text()).collect();
     let settings = Settings {

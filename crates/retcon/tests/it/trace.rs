@@ -356,7 +356,6 @@ fn smollm2_keeps_a_capital_at_its_subject_and_then_at_the_last_token() {
         return;
     };
     let model = Model::open(&path, &retcon::Options::default()).unwrap();
-    let model = model.decoded(0..model.spec().n_blocks).unwrap();
     let prompt = Prompt::parse("The capital of {France} is").unwrap();
     let question = Question::new(&model, &prompt, None).unwrap();
     assert_eq!(question.object, "Paris");
