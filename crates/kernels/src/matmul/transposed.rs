@@ -17,7 +17,7 @@ use crate::autograd::Onto;
 use crate::cpu::in_registers;
 use crate::real::Real;
 
-/// Rows of the weight that meet a tile at a time: all of their memory streams at once.
+/// Rows of the weight that meet a tile at a time: enough for its sums to be worth loading.
 const OUTPUTS: usize = 32;
 
 /// Vectors that a tile is wide.
@@ -70,10 +70,11 @@ fn pack<T: Real>(
     dy: Mat<'_, T>,
     w: &impl Source<T>,
 ) {
-    /// Bytes that stay in the second cache between decoding and packing.
-    const BYTES: usize = 256 << 10;
-    let (n, cols) = (w.dims().0, from..from + dx.n_cols);
-    let step = (BYTES / (size_of::<T>() * cols.len()).max(1)).max(1);
+    /// Numbers that stay in the second caches of all threads between decoding and packing.
+    const NUMBERS: usize = 256 << 10;
+    let ((n, d_in), cols) = (w.dims(), from..from + dx.n_cols);
+    // Of the width alone, so that sums don't depend on how many threads share the columns.
+    let step = (NUMBERS / d_in.max(1)).max(1);
     let mut buffer = Vec::new();
     for from in (0..n).step_by(step) {
         let outputs = from..n.min(from + step);
