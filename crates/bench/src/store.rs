@@ -5,7 +5,8 @@
 //! [`crate::queue`] hands out the jobs.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use retcon::data::datasets::{of_line, to_line};
 use retcon::data::{Case, Origin};
@@ -22,6 +23,9 @@ use crate::plan::{Job, Plan};
 
 /// What marks a file as a store ("retc"), in the header that SQLite keeps for applications.
 const APPLICATION: i64 = 0x7265_7463;
+
+/// How long others may write before it is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The version of the tables.
 const VERSION: i64 = 1;
@@ -132,8 +136,8 @@ impl Store {
         let db = Connection::open(path).map_err(|error| fail(path, &error))?;
         let store = Self { path: path.to_owned(), db };
         store.at(|db| {
-            db.busy_timeout(Duration::from_secs(60))?;
-            db.pragma_update(None, "journal_mode", "WAL")?;
+            db.busy_timeout(PATIENCE)?;
+            log_ahead(db)?;
             // What is done is on the disk before anything else is begun.
             db.pragma_update(None, "synchronous", "FULL")
         })?;
@@ -334,6 +338,23 @@ impl Store {
 
     fn damaged(&self, what: &str, error: &dyn std::error::Error) -> Error {
         Error::Damaged { path: self.path.clone(), what: format!("{what} can't be read: {error}") }
+    }
+}
+
+/// Lets readers go on while another connection writes. Where several turn this on at once, SQLite
+/// tells all but one of them to come back, and does not wait by itself.
+fn log_ahead(db: &Connection) -> rusqlite::Result<()> {
+    let start = Instant::now();
+    loop {
+        match db.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && start.elapsed() < PATIENCE =>
+            {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
     }
 }
 

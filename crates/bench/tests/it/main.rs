@@ -139,6 +139,21 @@ fn results_do_not_depend_on_who_does_the_work() {
 }
 
 #[test]
+fn many_may_make_a_store_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(&["single"]);
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.sqlite"));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| Store::create(&path, &plan, &[], &[]).unwrap());
+            }
+        });
+        assert_eq!(Store::open(&path).unwrap().plan().unwrap(), plan);
+    }
+}
+
+#[test]
 fn facts_that_must_stay_are_some_that_the_model_knows() {
     let model = model();
     let mut cases = read_cases("world".as_ref(), None, &Beside::default()).unwrap().cases;
