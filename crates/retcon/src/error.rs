@@ -223,6 +223,18 @@ pub enum Error {
         /// What the least change that was tried reaches.
         least: f64,
     },
+    /// What an earlier edit left for later ones is not what its method leaves.
+    #[error(
+        "an earlier edit left `{name}` of shape {found:?}, not {expected}: undo it, and edit anew"
+    )]
+    WrongState {
+        /// The name in the state of its delta.
+        name: String,
+        /// The shape that was expected.
+        expected: String,
+        /// The shape that it has.
+        found: Vec<usize>,
+    },
     /// Interrupted training can't go on from a file.
     #[error("{}: can't go on from this: {what}", path.display())]
     BadState {

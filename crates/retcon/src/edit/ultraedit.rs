@@ -285,7 +285,7 @@ impl Running {
             let width = shape[0] + shape[1];
             let fresh = Self { n: 0.0, mean: vec![0.0; width], squares: vec![0.0; width] };
             let seen = match last {
-                Some(tensor) => Self::from_tensor(tensor, width)?,
+                Some(tensor) => Self::from_tensor(&name, tensor, width)?,
                 None => fresh,
             };
             Ok((module.id, seen))
@@ -327,14 +327,17 @@ impl Running {
         Ok(Tensor::from_vec(numbers.collect::<Vec<_>>(), (3, width), &Device::Cpu)?)
     }
 
-    fn from_tensor(tensor: &Tensor, width: usize) -> Result<Self> {
+    /// Of deltas that were joined, the last three rows, which know all that came before.
+    fn from_tensor(name: &str, tensor: &Tensor, width: usize) -> Result<Self> {
+        let first = match *tensor.dims() {
+            [n, found] if found == width && n > 0 && n.is_multiple_of(3) => n - 3,
+            _ => {
+                let (name, expected) = (name.to_owned(), format!("[3 an edit, {width}]"));
+                return Err(Error::WrongState { name, expected, found: tensor.dims().to_vec() });
+            }
+        };
         let rows = to_mat(tensor)?;
-        if rows.ncols() != width || rows.nrows() != 3 {
-            return Err(Error::NotFinite {
-                what: "the statistics that an earlier edit left".to_owned(),
-            });
-        }
-        let row = |i: usize| (0..width).map(|j| rows[(i, j)]).collect();
-        Ok(Self { n: rows[(0, 0)], mean: row(1), squares: row(2) })
+        let row = |i: usize| (0..width).map(|j| rows[(first + i, j)]).collect();
+        Ok(Self { n: rows[(first, 0)], mean: row(1), squares: row(2) })
     }
 }

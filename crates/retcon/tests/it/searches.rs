@@ -241,3 +241,31 @@ fn ultraedit_is_the_published_formula() {
     assert!(n > 1 && error < 1e-3, "{n} rows: {error:e}");
     assert!(delta.state.contains_key(&format!("{id}.seen")));
 }
+
+/// Whether earlier edits were joined or not makes no difference to a later one.
+#[test]
+fn an_edit_goes_on_from_joined_edits_as_from_several() {
+    let model = model("llama");
+    let lines =
+        ["The capital of {France} is => Rome", "{Japan} lies in => Europe", "{Oslo} is in => Asia"];
+    for (method, given) in [
+        ("ultraedit", json!({"rate": 0.01})),
+        ("alphaedit", json!({"blocks": "1", "metric": "identity", "steps": 3})),
+    ] {
+        let first = edit(&model, method, &lines[..1], &given);
+        let second =
+            edit(&model.with(&first.clone().into()).unwrap(), method, &lines[1..2], &given);
+        let apart =
+            model.with(&first.clone().into()).unwrap().with(&second.clone().into()).unwrap();
+        let joined = model.with(&first.then(&second).unwrap().into()).unwrap();
+        let of = |model| edit(model, method, &lines[2..], &given).updates;
+        let (expected, found) = (of(&apart), of(&joined));
+        assert!(!expected.is_empty() && expected.keys().eq(found.keys()), "{method}");
+        for (id, update) in &expected {
+            let [a, b] = [update, &found[id]]
+                .map(|update| retcon::linalg::to_mat(&update.to_dense().unwrap()).unwrap());
+            let error = (&a - &b).norm_l2() / a.norm_l2();
+            assert!(error < 1e-3, "{method}, {id}: {error:e}");
+        }
+    }
+}
