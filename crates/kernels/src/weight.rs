@@ -92,9 +92,9 @@ impl Weight {
     pub(crate) fn apply<T: Real>(&self, y: &mut [T], onto: Onto, x: &[T]) -> Result<()> {
         let (d_out, d_in) = self.matrix_dims()?;
         let (y, x) = (MatMut::packed(y, d_out), Mat::packed(x, d_in));
-        match self.numbers()?.lying() {
-            Ok(w) => matmul::apply(y, onto, x, &Mat::packed(w, d_in), Threads::All),
-            Err(w) => matmul::apply(y, onto, x, w, Threads::All),
+        match self.numbers()? {
+            Numbers::Held(w) => matmul::apply(y, onto, x, &Mat::packed(&w, d_in), Threads::All),
+            Numbers::Stored(w) => matmul::apply(y, onto, x, w, Threads::All),
         }
         Ok(())
     }
@@ -108,9 +108,11 @@ impl Weight {
     ) -> Result<()> {
         let (d_out, d_in) = self.matrix_dims()?;
         let (dx, dy) = (MatMut::packed(dx, d_in), Mat::packed(dy, d_out));
-        match self.numbers()?.lying() {
-            Ok(w) => matmul::apply_transposed(dx, onto, dy, &Mat::packed(w, d_in), Threads::All),
-            Err(w) => matmul::apply_transposed(dx, onto, dy, w, Threads::All),
+        match self.numbers()? {
+            Numbers::Held(w) => {
+                matmul::apply_transposed(dx, onto, dy, &Mat::packed(&w, d_in), Threads::All);
+            }
+            Numbers::Stored(w) => matmul::apply_transposed(dx, onto, dy, w, Threads::All),
         }
         Ok(())
     }
@@ -135,10 +137,7 @@ impl Weight {
     pub(crate) fn numbers<T: Real>(&self) -> Result<Numbers<'_, T>> {
         Ok(match self {
             Self::Dense(tensor) => Numbers::Held(cpu::read(tensor)?),
-            Self::Stored(stored) => match stored.as_f32().and_then(T::from_f32_slice) {
-                Some(numbers) => Numbers::Lying(numbers),
-                None => Numbers::Encoded(stored),
-            },
+            Self::Stored(stored) => Numbers::Stored(stored),
         })
     }
 }
@@ -147,22 +146,11 @@ impl Weight {
 pub(crate) enum Numbers<'a, T> {
     /// Of a tensor.
     Held(cpu::Read<'a, T>),
-    /// Of a file, as they are used.
-    Lying(&'a [T]),
-    /// To be decoded.
-    Encoded(&'a Stored),
+    /// Of a file, to be decoded unless they lie there as they are used.
+    Stored(&'a Stored),
 }
 
 impl<T: Real> Numbers<'_, T> {
-    /// All of them where they lie ready, else what they are to be decoded from.
-    fn lying(&self) -> std::result::Result<&[T], &Stored> {
-        match self {
-            Self::Held(numbers) => Ok(numbers),
-            Self::Lying(numbers) => Ok(numbers),
-            Self::Encoded(stored) => Err(stored),
-        }
-    }
-
     /// The rows `rows`, each of `row_len` numbers, decoded into `buffer` where needed.
     pub(crate) fn rows<'b>(
         &'b self,
@@ -170,9 +158,11 @@ impl<T: Real> Numbers<'_, T> {
         row_len: usize,
         buffer: &'b mut Vec<T>,
     ) -> Mat<'b, T> {
-        match self.lying() {
-            Ok(numbers) => Mat::packed(&numbers[rows.start * row_len..rows.end * row_len], row_len),
-            Err(stored) => stored.part(rows, 0..row_len, buffer),
+        match self {
+            Self::Held(numbers) => {
+                Mat::packed(&numbers[rows.start * row_len..rows.end * row_len], row_len)
+            }
+            Self::Stored(stored) => stored.part(rows, 0..row_len, buffer),
         }
     }
 }

@@ -67,6 +67,9 @@ impl<T: Real> Source<T> for Stored {
         cols: Range<usize>,
         buffer: &'b mut Vec<T>,
     ) -> Mat<'b, T> {
+        if let Some(ready) = self.ready() {
+            return ready.sub(rows, cols);
+        }
         let n_cols = cols.len();
         buffer.resize(rows.len() * n_cols, T::ZERO);
         match T::f32_slice_mut(buffer) {
@@ -117,13 +120,12 @@ impl<'a> Ahead<'a> {
     ) -> Self {
         let (n_rows, n_cols) = (rows.len(), w.dims().1);
         let bytes = w.bytes(rows);
-        let stride = bytes.len() / n_rows.max(1);
-        let wanted = if cols.len() == n_cols {
-            0..bytes.len()
+        let (stride, wanted) = if cols.len() == n_cols {
+            (bytes.len(), 0..bytes.len())
         } else {
-            cols.start * stride / n_cols..cols.end * stride / n_cols
+            let stride = bytes.len() / n_rows.max(1);
+            (stride, cols.start * stride / n_cols..cols.end * stride / n_cols)
         };
-        let stride = if cols.len() == n_cols { bytes.len() } else { stride };
         let n_lines = wanted.len().div_ceil(LINE) * bytes.len().checked_div(stride).unwrap_or(0);
         Self { bytes, stride, at: wanted.start, wanted, lines: n_lines.div_ceil(n.max(1)) }
     }
