@@ -61,6 +61,16 @@ pub(super) fn names(names: impl IntoIterator<Item = String>) -> Result<Vec<Strin
     }
 }
 
+/// The answers of a question, each with its names; none where one of them has no name, since then
+/// nothing that is said could be told to be right.
+pub(super) fn answers(answers: Vec<Vec<String>>) -> Result<Vec<Vec<String>>> {
+    let is_named = |answer: &Vec<String>| answer.iter().any(|name| !name.trim().is_empty());
+    match answers.iter().all(is_named) {
+        true => answers.into_iter().map(names).collect(),
+        false => Ok(Vec::new()),
+    }
+}
+
 /// The name of an answer that has one alone.
 pub(super) fn name(name: String) -> Result<Vec<String>> {
     names([name])

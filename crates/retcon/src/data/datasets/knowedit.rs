@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::asked::{fact, names, question, texts};
+use super::asked::{answers, fact, question, texts};
 use super::{Beside, Cases, Dataset, Reader, axes, collect};
 use crate::data::case::{Axis, Case, Question};
 use crate::data::error::{Error, Result};
@@ -47,7 +47,7 @@ fn read(file: &TextFile, _: &Beside) -> Result<Cases> {
         let subject = record.required_one_of(SUBJECT)?;
         let new = record.required_one_of(TARGET)?;
         let prompt = line.at("subject", Prompt::with_subject(&text, &subject))?;
-        let old = record.take("ground_truth").map(|old| answers(line, "ground_truth", old));
+        let old = record.take("ground_truth").map(|old| nested(line, "ground_truth", old));
         let old = old.transpose()?.and_then(|old| old.into_iter().flatten().next());
         let edit = fact(prompt, &new, old.as_deref().filter(|old| !old.trim().is_empty()))?;
         let mut case = Case::of(record.id("case_id")?.unwrap_or_else(|| idx.to_string()), edit);
@@ -93,8 +93,7 @@ fn parts_of(
             let missing = |key| line.error(Error::MissingKey { key });
             let prompts = test.take("prompt").ok_or_else(|| missing("prompt"))?;
             let truth = test.take("ground_truth").ok_or_else(|| missing("ground_truth"))?;
-            let truth = answers(line, "ground_truth", truth)?.into_iter().map(names);
-            let truth: Vec<_> = line.at(&key, truth.collect::<Result<_>>())?;
+            let truth = line.at(&key, answers(nested(line, "ground_truth", truth)?))?;
             for text in texts(line, "prompt", prompts)? {
                 let question = line.at(&key, question(axis, &text, subject))?;
                 found.push(Question { answers: truth.clone(), ..question });
@@ -105,7 +104,7 @@ fn parts_of(
 }
 
 /// Answers, each with its names: a name, a list of names for one answer, or a list of such lists.
-fn answers(line: Line<'_>, key: &str, value: Value) -> Result<Vec<Vec<String>>> {
+fn nested(line: Line<'_>, key: &str, value: Value) -> Result<Vec<Vec<String>>> {
     match value {
         Value::Array(items) if items.first().is_some_and(Value::is_array) => {
             items.into_iter().map(|item| line.strings(key, item)).collect()

@@ -1,7 +1,7 @@
 //! RippleEdits' cases: an edit, and tests of all that follows from it or must not, with conditions.
 
-use super::asked::{fact, names, question};
-use super::ripple_edit::{Edit, Named};
+use super::asked::{answers, fact, question};
+use super::ripple_edit::Edit;
 use super::{Beside, Cases, Dataset, Reader, axes, collect};
 use crate::data::case::{Axis, Case, Question, Test};
 use crate::data::error::{Error, Result};
@@ -13,10 +13,9 @@ pub(super) const DATASET: Dataset = Dataset {
     summary: "RippleEdits, tests of what an edit has to change elsewhere, with conditions",
     source: "Cohen et al. 2023, arXiv:2307.12976",
     keys: &[
-        ("edit.prompt", "the edited prompt and, behind it, the new object"),
-        ("edit.subject_id", "the subject: what other prompts of this id name as well"),
+        ("edit.prompt", "the edited prompt, in it the subject, and behind it the new object"),
         ("edit.original_fact or previous_fact", "the old object, at the end of its prompt"),
-        ("edit.relation", "the group"),
+        ("edit.relation", "the group, and what stands around the subject"),
         ("Logical_Generalization", "what follows by logic"),
         ("Compositionality_I, Compositionality_II", "what follows with other knowledge"),
         ("Subject_Aliasing", "the fact with its subject by another name"),
@@ -34,16 +33,18 @@ pub(super) const DATASET: Dataset = Dataset {
 fn read(file: &TextFile, _: &Beside) -> Result<Cases> {
     collect::cases(file, |line, idx| {
         let mut record = Object::open(line)?;
-        let mut edit = Edit::parse(&mut record.required_object("edit")?)?;
+        let edit = Edit::parse(&mut record.required_object("edit")?)?;
         let mut tests = Vec::new();
         for name in record.keys() {
             if let Some(axis) = axes::axis(&name) {
                 for test in record.objects(&name)? {
-                    tests.push(asked(line, axis, &name, test, &mut edit)?);
+                    tests.push(asked(line, axis, &name, test)?);
                 }
             }
         }
-        let (prompt, new, old) = line.at("edit", edit.split())?;
+        let others = tests.iter().flat_map(|test| &test.queries).map(|query| query.text.as_str());
+        let others: Vec<&str> = others.collect();
+        let (prompt, new, old) = line.at("edit", edit.split(&others))?;
         let subject = prompt.subject_text().unwrap_or_default().to_owned();
         let mut case = Case::of(idx.to_string(), fact(prompt, &new, old.as_deref())?);
         case.group = Some(edit.relation);
@@ -51,7 +52,8 @@ fn read(file: &TextFile, _: &Beside) -> Result<Cases> {
             case.tests.push(test.how);
             for Query { key, text, answers, condition } in test.queries {
                 let question = line.at(&key, question(test.axis, &text, &subject))?;
-                let question = Question { answers: line.at(&key, answers)?, ..question };
+                let answers = line.at(&key, self::answers(answers))?;
+                let question = Question { answers, ..question };
                 case.questions.push(question.in_test(idx, condition));
             }
         }
@@ -69,25 +71,17 @@ struct Asked {
 struct Query {
     key: String,
     text: String,
-    answers: Result<Vec<Vec<String>>>,
+    answers: Vec<Vec<String>>,
     condition: bool,
 }
 
-fn asked(
-    line: Line<'_>,
-    axis: Axis,
-    name: &str,
-    mut test: Object<'_>,
-    edit: &mut Edit,
-) -> Result<Asked> {
+fn asked(line: Line<'_>, axis: Axis, name: &str, mut test: Object<'_>) -> Result<Asked> {
     let how = how(line, test.string("test_condition")?.as_deref())?;
     let mut queries = Vec::new();
     for (list, condition) in [("test_queries", false), ("condition_queries", true)] {
         for mut query in test.objects(list)? {
             let text = query.required("prompt")?;
-            let answers = answers(&mut query)?;
-            edit.hear(Named::parse(&mut query, &text, &answers)?);
-            let answers = answers.into_iter().map(names).collect();
+            let answers = with_aliases(&mut query)?;
             queries.push(Query { key: format!("{name}.{list}"), text, answers, condition });
         }
     }
@@ -106,7 +100,7 @@ fn how(line: Line<'_>, condition: Option<&str>) -> Result<Test> {
 }
 
 /// The answers of a query, each with its aliases but for single letters, which are everywhere.
-fn answers(query: &mut Object<'_>) -> Result<Vec<Vec<String>>> {
+fn with_aliases(query: &mut Object<'_>) -> Result<Vec<Vec<String>>> {
     let says_much = |alias: &String| {
         let mut letters = alias.trim().chars();
         let first = letters.next().is_some_and(|first| first.is_ascii_digit());
@@ -131,8 +125,10 @@ mod tests {
         "Relation_Specifity":[{"test_queries":[{"prompt":"The name of the mother of Ann Bell is","answers":[{"value":"Bo Bell","aliases":["Bo","B"]}],"query_type":"regular","subject_id":"Q1","relation":"MOTHER","target_ids":["Q4"]}],
                                "test_condition":"OR","condition_queries":[{"prompt":"The name of the mother of Ann Bell is","answers":[{"value":"Bo Bell","aliases":[]}],"subject_id":"Q1","relation":"MOTHER"}]}],
         "Subject_Aliasing":[{"test_queries":[{"prompt":"The name of the country of citizenship of A. Bell is","answers":[{"value":"Norway","aliases":["NO"]}],"subject_id":"Q1","relation":"COUNTRY_OF_CITIZENSHIP","target_ids":["Q2"]}],"test_condition":"AND","condition_queries":[]}],
-        "Compositionality_I":[],"Forgetfulness":[]},
-       {"example_type":"recent","edit":{"prompt":"Cy follows Di.","subject_id":"Q8","relation":"FOLLOWS","target_id":"Q9"}}]"#;
+        "Compositionality_I":[{"test_queries":[{"prompt":"The head of Norway is","answers":[{"value":" ","aliases":[]}],"query_type":"two_hop","relation":["X"],"target_ids":[null]}],"test_condition":"OR","condition_queries":[]}],
+        "Forgetfulness":[]},
+       {"example_type":"recent","edit":{"prompt":"Cy follows Di.","subject_id":"Q8","relation":"FOLLOWS","target_id":"Q9"}},
+       {"example_type":"recent","edit":{"prompt":"Cy likes Di.","subject_id":"Q8","relation":"LIKES","target_id":"Q9"}}]"#;
 
     #[test]
     fn the_edit_is_split_and_tests_keep_their_conditions() {
@@ -145,11 +141,16 @@ mod tests {
                 "same-subject: The name of the mother of {Ann Bell} is => Bo Bell|Bo #0",
                 "same-subject: The name of the mother of {Ann Bell} is => Bo Bell #0?",
                 "aliasing: The name of the country of citizenship of A. Bell is => Norway|NO #1",
+                "reasoning: The head of Norway is =>  #2",
             ]
         );
-        assert_eq!(case.tests, [Test::Any, Test::All]);
+        assert_eq!(case.tests, [Test::Any, Test::All, Test::Any]);
         assert_eq!(case.group.as_deref(), Some("COUNTRY_OF_CITIZENSHIP"));
-        assert_eq!(left_out(&found), "`edit`: no subject found in the sentence: Cy follows Di.");
+        assert_eq!(questions(&found.cases[1]), ["rewrite: {Cy} follows => Di"]);
+        assert_eq!(
+            left_out(&found),
+            "`edit`: no known relation found in the sentence: Cy likes Di."
+        );
     }
 
     #[test]
