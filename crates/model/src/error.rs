@@ -164,6 +164,12 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A change to a weight is none that a model could be run with.
+    #[error("the change to `{id}` has numbers that are not finite")]
+    NotFinite {
+        /// The weight.
+        id: WeightId,
+    },
     /// A memory of facts does not hold together, or not with the model.
     #[error("the memory of facts: {what}")]
     BadMemory {

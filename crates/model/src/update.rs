@@ -115,6 +115,19 @@ impl Update {
         Ok(sum_of_squares(&self.to_dense()?)?.sqrt())
     }
 
+    /// Whether all of its numbers are finite.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn is_finite(&self) -> Result<bool> {
+        // In f64 no sum of squares of f32 is too large.
+        let is = |part: &Tensor| Ok::<_, crate::Error>(sum_of_squares(part)?.is_finite());
+        match self {
+            Self::Dense(update) => is(update),
+            Self::LowRank { left, right } => Ok(is(left)? && is(right)?),
+        }
+    }
+
     /// The same update on `device`.
     ///
     /// # Errors

@@ -59,6 +59,9 @@ pub fn read(path: &Path) -> Result<Delta> {
     let mut delta = Delta { base: header.base, record: header.record, ..Delta::default() };
     for &id in delta.base.keys() {
         let update = take_update(&mut tensors, id).map_err(bad)?;
+        if !update.is_finite()? {
+            return Err(bad(format!("what it adds to `{id}` has numbers that are not finite")));
+        }
         delta.updates.insert(id, update);
     }
     for (name, tensor) in tensors {

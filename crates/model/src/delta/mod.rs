@@ -49,12 +49,16 @@ impl Delta {
     /// The change `updates` to `model`.
     ///
     /// # Errors
-    /// [`Error::NoWeight`] where the model lacks one of the weights.
+    /// [`Error::NoWeight`] where the model lacks one of the weights, [`Error::NotFinite`] where one of
+    /// the changes has a number that is none.
     pub fn new(
         model: &Model,
         updates: BTreeMap<WeightId, Update>,
         mut record: Record,
     ) -> Result<Self> {
+        for (&id, update) in &updates {
+            update.is_finite()?.then_some(()).ok_or(Error::NotFinite { id })?;
+        }
         let fingerprint = |&id: &WeightId| Ok((id, model.fingerprint(id)?));
         let base = updates.keys().map(fingerprint).collect::<Result<_>>()?;
         record.after = model.deltas().iter().map(|delta| delta.id()).collect::<Result<_>>()?;

@@ -51,6 +51,11 @@ pub fn believe_and_note(model: &Model, questions: &mut [Question]) -> Result<Vec
     beliefs(model, questions, says)
 }
 
+/// Of its logarithm; 0 where that is no number, as of a model that an edit has broken.
+fn probability(log_prob: f64) -> f64 {
+    if log_prob.is_nan() { 0.0 } else { log_prob.exp() }
+}
+
 fn beliefs(model: &Model, questions: &[Question], says: Vec<String>) -> Result<Vec<Belief>> {
     let new = |question: &Question| query(model, &question.prompt, &question.new);
     let new = scores(model, &questions.iter().map(new).collect::<Result<Vec<_>>>()?)?;
@@ -62,11 +67,11 @@ fn beliefs(model: &Model, questions: &[Question], says: Vec<String>) -> Result<V
     let old = scores(model, &known.iter().map(old).collect::<Result<Vec<_>>>()?)?;
     let mut p_old = vec![None; questions.len()];
     for (&i, score) in known.iter().zip(old) {
-        p_old[i] = Some(score.log_prob.exp());
+        p_old[i] = Some(probability(score.log_prob));
     }
     let beliefs = says.into_iter().zip(new).zip(p_old).map(|((says, new), p_old)| Belief {
         p_old,
-        p_new: new.log_prob.exp(),
+        p_new: probability(new.log_prob),
         new_leads: new.leads,
         says,
     });

@@ -6,6 +6,8 @@
 use retcon_model::random::Random;
 use serde::{Deserialize, Serialize};
 
+use super::unbounded;
+
 /// Draws of a bootstrap, and of a test.
 const N_DRAWS: usize = 2000;
 
@@ -13,10 +15,13 @@ const N_DRAWS: usize = 2000;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The mean.
+    #[serde(with = "unbounded")]
     pub mean: f64,
     /// The lower end of the interval.
+    #[serde(with = "unbounded")]
     pub low: f64,
     /// The upper end.
+    #[serde(with = "unbounded")]
     pub high: f64,
     /// How many numbers it is of.
     pub n: usize,
@@ -81,11 +86,11 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Of pairs, the first minus the second; `None` where there are none.
+    /// Of pairs, the first minus the second; `None` where there are none, or one is infinite.
     #[must_use]
     pub fn of(pairs: &[(f64, f64)], seed: u64) -> Option<Self> {
         let differences: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
-        let score = Score::of(&differences, seed)?;
+        let score = Score::of(&differences, seed).filter(|score| score.mean.is_finite())?;
         let mut random = Random::new(seed ^ 1);
         let found = differences.iter().sum::<f64>().abs();
         // Rounding must not tell a draw that has the same signs from what was found.
@@ -124,5 +129,6 @@ mod tests {
         let same: Vec<_> = (0..50).map(|i| (f64::from(i % 2), f64::from((i + 1) % 2))).collect();
         assert!(Difference::of(&same, 0).unwrap().p > 0.5);
         assert_eq!(Difference::of(&[(1.0, 1.0)], 0).unwrap().p, 1.0);
+        assert_eq!(Difference::of(&[(1.0, f64::INFINITY), (2.0, 1.0)], 0), None);
     }
 }

@@ -4,6 +4,7 @@ use retcon_model::Model;
 use serde::{Deserialize, Serialize};
 
 use super::held::{Held, HeldText, Holds, Moved};
+use super::unbounded;
 use crate::data::{Fact, Prompt, unrelated};
 use crate::error::Result;
 
@@ -12,9 +13,12 @@ use crate::error::Result;
 pub struct Drift {
     /// Positions that were compared.
     pub n_positions: usize,
-    /// The mean of KL(before ‖ after) of the next token, in nats.
+    /// The mean of KL(before ‖ after) of the next token, in nats; infinite where what is said after is
+    /// no distribution any more.
+    #[serde(with = "unbounded")]
     pub mean_kl: f64,
     /// Its largest value.
+    #[serde(with = "unbounded")]
     pub max_kl: f64,
     /// The share of positions where the most likely token is the same.
     pub top1_agreement: f64,

@@ -14,6 +14,7 @@ use retcon_model::generate::is_decoder;
 use retcon_model::{Batch, Hidden, Model};
 use serde::{Deserialize, Serialize};
 
+use super::unbounded;
 use crate::data::Prompt;
 use crate::edit::lookup::{opening, query};
 use crate::error::Result;
@@ -50,13 +51,17 @@ pub struct Moved {
     pub holds: Holds,
     /// Positions that were compared.
     pub n_positions: usize,
-    /// The mean over them of KL(before ‖ after) of the next token, in nats.
+    /// The mean over them of KL(before ‖ after) of the next token, in nats; infinite where what is said
+    /// after is no distribution any more.
+    #[serde(with = "unbounded")]
     pub mean_kl: f64,
     /// Its largest value.
+    #[serde(with = "unbounded")]
     pub max_kl: f64,
     /// The share of positions where the most likely token is the same.
     pub same: f64,
     /// The mean of `-log p` of the text's own tokens, before and after, in nats.
+    #[serde(with = "unbounded::pair")]
     pub nll: [f64; 2],
     /// Whether every token of the answer led, before and after.
     pub right: Option<[bool; 2]>,
@@ -280,12 +285,17 @@ struct Row {
 }
 
 impl Row {
-    /// Of two rows of log-probabilities.
+    /// Of two rows of log-probabilities. Where the second has numbers that are none, it is infinitely
+    /// far, and no token of it leads.
     fn new(p: &[f32], q: &[f32], target: Option<u32>) -> Self {
         let best = [p, q].map(best);
-        let nll = [p, q].map(|row| target.map_or(0.0, |token| -f64::from(row[token as usize])));
-        let right = best.map(|best| target.is_some_and(|token| best == token as usize));
-        Self { kl: kl(p, q), same: best[0] == best[1], nll, right }
+        let kl = kl(p, q);
+        let nll = [p, q].map(|row| target.map_or(0.0, |token| surprise(row[token as usize])));
+        let leads = |side: usize| {
+            nll[side].is_finite() && target.is_some_and(|token| best[side] == token as usize)
+        };
+        let same = kl.is_finite() && best[0] == best[1];
+        Self { kl, same, nll, right: [leads(0), leads(1)] }
     }
 }
 
@@ -295,14 +305,42 @@ fn log_probs(model: &Model, x: &Var, rows: Range<usize>) -> Result<Vec<f32>> {
     Ok(log_softmax(&model.logits(&gather_rows(x, &rows)?)?)?.flatten_all()?.to_vec1()?)
 }
 
-/// `KL(p ‖ q)` of two rows of log-probabilities; not below zero, where rounding could take it.
+/// `KL(p ‖ q)` of two rows of log-probabilities; not below zero, where rounding could take it, and
+/// infinite where it is no number.
 fn kl(p: &[f32], q: &[f32]) -> f64 {
-    let terms = p.iter().zip(q).map(|(&p, &q)| f64::from(p.exp() * (p - q)));
-    terms.sum::<f64>().max(0.0)
+    // What is impossible adds nothing.
+    let term = |(&p, &q): (&f32, &f32)| if p.exp() > 0.0 { p.exp() * (p - q) } else { 0.0 };
+    let sum: f64 = p.iter().zip(q).map(term).map(f64::from).sum();
+    if sum.is_nan() { f64::INFINITY } else { sum.max(0.0) }
+}
+
+/// `-log p`; infinite where it is no number.
+fn surprise(log_prob: f32) -> f64 {
+    if log_prob.is_nan() { f64::INFINITY } else { -f64::from(log_prob) }
 }
 
 /// The most likely token; of equals the first.
 fn best(log_probs: &[f32]) -> usize {
     let by = |&a: &usize, &b: &usize| log_probs[a].total_cmp(&log_probs[b]).then(b.cmp(&a));
     (0..log_probs.len()).max_by(by).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_distribution_is_infinitely_far() {
+        let log = |p: [f32; 3]| p.map(f32::ln);
+        let p = log([0.5, 0.5, 0.0]);
+        let far = log([0.9, 0.1, 0.0]);
+        let expected = 0.5 * (0.5f64 / 0.9).ln() + 0.5 * (0.5f64 / 0.1).ln();
+        assert!((kl(&p, &far) - expected).abs() < 1e-6 && kl(&p, &p) == 0.0);
+        for broken in [[f32::NAN; 3], [p[0], f32::NAN, p[2]]] {
+            let row = Row::new(&p, &broken, Some(1));
+            assert!(row.kl == f64::INFINITY && !row.same && !row.right[1], "{broken:?}");
+            assert_eq!(row.nll[1], f64::INFINITY);
+        }
+        assert_eq!(kl(&p, &log([1.0, 0.0, 0.0])), f64::INFINITY);
+    }
 }

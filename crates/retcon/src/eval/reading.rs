@@ -16,6 +16,7 @@ use retcon_model::{Batch, Model, Past};
 use serde::{Deserialize, Serialize};
 
 use super::answer::has_ended;
+use super::unbounded;
 use crate::data::Prompt;
 use crate::edit::lookup::{Query, opening, query_of};
 use crate::error::Result;
@@ -48,7 +49,8 @@ pub struct Reading {
 /// How a model takes a given object, fed its tokens one by one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Taken {
-    /// The mean over its tokens of `-log p`, in nats.
+    /// The mean over its tokens of `-log p`, in nats; infinite where what is said is no distribution.
+    #[serde(with = "unbounded")]
     pub nll: f64,
     /// Its tokens.
     pub object: Vec<u32>,
@@ -243,6 +245,7 @@ fn said(model: &Model, x: &Var, tokens: &[u32]) -> Result<Vec<(f64, u32)>> {
 /// Of an object, what each of its tokens got: its log-probability, and the most likely token.
 fn taken(object: &[u32], tokens: &[(f64, u32)]) -> Taken {
     let nll = -tokens.iter().map(|(log_prob, _)| log_prob).sum::<f64>() / tokens.len() as f64;
+    let nll = if nll.is_nan() { f64::INFINITY } else { nll };
     let predicted = tokens.iter().map(|&(_, best)| best).collect();
     Taken { nll, object: object.to_vec(), predicted }
 }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use retcon::Delta;
 use retcon::bound::within;
 use retcon::data::Prompt;
 use retcon::edit::lookup::query;
 use retcon::eval::belief::scores;
 use retcon::eval::questions::{Counts, Kind, questions};
+use retcon::eval::reading::{Ask, Reading, read};
 use retcon::eval::{compare, drift};
+use retcon::model::Record;
 use retcon::stats::Nothing;
 use serde_json::json;
 
@@ -59,6 +62,32 @@ fn what_is_kept_of_the_model_before_gives_the_same_drift() {
             assert!(whole.mean_kl > 0.0, "{name}");
             assert_eq!(drift(&base, &edited, &prompts).unwrap(), whole, "{name} {blocks}");
         }
+    }
+}
+
+#[test]
+fn a_model_whose_numbers_are_none_is_infinitely_far() {
+    for name in ["llama", "bert"] {
+        let base = model(name);
+        let facts = facts(&["The capital of {France} is => Berlin"]);
+        let settings = json!({"components": ["mlp-down"], "blocks": "0", "steps": 2});
+        let mut delta = edit(&base, &facts, &settings, 0).unwrap();
+        let id = *delta.updates.keys().next().unwrap();
+        let none = delta.updates[&id].times(f64::NAN).unwrap();
+        delta.updates.insert(id, none);
+        // Neither an editor nor a file can come to this; a wide step can, within the blocks.
+        let broken = base.with(&Arc::new(delta.clone())).unwrap();
+        let report = compare(&base, &broken, &facts, Counts::default(), 0).unwrap();
+        assert!(!report.success && report.drift.mean_kl == f64::INFINITY, "{name}");
+        assert_eq!(report.drift.top1_agreement, 0.0, "{name}");
+        let prompt = Prompt::parse("The capital of {France} is").unwrap();
+        let ask = Ask { prompt: &prompt, objects: [Some("Berlin"), None], n_free: 3 };
+        let readings = read(&broken, &[ask]).unwrap();
+        assert_eq!(readings[0].wanted.as_ref().unwrap().nll, f64::INFINITY, "{name}");
+        let json = serde_json::to_string(&readings).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Reading>>(&json).unwrap(), readings, "{name}");
+        let made = Delta::new(&base, delta.updates, Record::default()).unwrap_err();
+        assert!(made.to_string().contains("has numbers that are not finite"), "{made}");
     }
 }
 
