@@ -38,8 +38,8 @@ pub struct About {
     pub dataset: String,
     /// Seeds that everything was run with.
     pub seeds: Vec<u64>,
-    /// Jobs in all, of these done, of these failed.
-    pub jobs: [usize; 3],
+    /// Jobs in all, and of these done.
+    pub jobs: [usize; 2],
 }
 
 /// A metric, as a report explains it.
@@ -98,7 +98,7 @@ pub struct Row {
     pub n_planned: usize,
     /// Cases whose edit ended in an error; their numbers are those of the model without it.
     pub n_failed: usize,
-    /// Each metric, over all cases and seeds; at the end of a sequence.
+    /// Each metric, over all cases, each the mean over its seeds; at the end of a sequence.
     pub scores: BTreeMap<String, Score>,
     /// Each metric by group of cases, such as their relations.
     pub by_group: BTreeMap<String, BTreeMap<String, Score>>,
@@ -113,7 +113,7 @@ pub struct Row {
 pub struct Point {
     /// Edits so far.
     pub n_edits: usize,
-    /// Each metric over all cases so far.
+    /// Each metric over all cases so far, and of the model as it is then.
     pub scores: BTreeMap<String, Score>,
 }
 

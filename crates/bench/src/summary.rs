@@ -3,6 +3,7 @@
 mod columns;
 mod numbers;
 mod sheet;
+mod whole;
 
 use std::collections::BTreeMap;
 
@@ -20,8 +21,9 @@ use crate::plan::Plan;
 use crate::store::Store;
 pub use columns::metrics;
 use columns::{Column, columns};
-use numbers::Numbers;
+use numbers::{by_case, pairs};
 use sheet::{Measured, Sheet};
+use whole::Whole;
 
 /// The seed of all intervals: a report is the same whenever it is made.
 const SEED: u64 = 0;
@@ -52,7 +54,6 @@ pub fn summarize(store: &Store) -> Result<Results> {
     let results = sheets.iter().enumerate().flat_map(|(row, sheet)| material.results(row, sheet));
     let results = results.collect();
     let has = |column: &&Column| rows.iter().any(|row| row.scores.contains_key(column.name));
-    let n_failed = rows.iter().map(|row| row.n_failed).sum();
     Ok(Results {
         about: About {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -61,7 +62,7 @@ pub fn summarize(store: &Store) -> Result<Results> {
             data: plan.data.clone(),
             dataset: plan.dataset.clone(),
             seeds: plan.seeds.clone(),
-            jobs: [jobs.len(), n_done, n_failed],
+            jobs: [jobs.len(), n_done],
         },
         metrics: material.columns.iter().filter(has).map(Column::info).collect::<Vec<MetricInfo>>(),
         rows,
@@ -86,10 +87,14 @@ impl<'a> Material<'a> {
         let failed = sheet.last.iter().filter(|m| m.answers.is_some_and(|a| a.error.is_some()));
         let chosen = sheet.method.map(|method| &self.plan.methods[method]);
         let mut scores = self.scores(&final_of);
-        scores.extend(self.state_scores(&sheet.state));
+        scores.extend(self.whole_scores(&sheet.whole));
         let curve = sheet.checks.iter().map(|(&n_edits, measured)| {
             let measured: Vec<&Measured<'_>> = measured.iter().collect();
-            Point { n_edits, scores: self.scores(&measured) }
+            let mut scores = self.scores(&measured);
+            scores.extend(
+                sheet.whole_at.get(&n_edits).map(|at| self.whole_scores(at)).into_iter().flatten(),
+            );
+            Point { n_edits, scores }
         });
         let curve: Vec<Point> = curve.collect();
         scores.extend(horizon(&curve).map(|score| ("horizon".to_owned(), score)));
@@ -143,25 +148,25 @@ impl<'a> Material<'a> {
     /// Every metric of cases, over all that have it, and those that are made of several.
     fn scores(&self, measured: &[&Measured<'_>]) -> BTreeMap<String, Score> {
         let mut scores = BTreeMap::new();
+        let cases = by_case(measured);
         for column in &self.columns {
-            let numbers = measured.iter().filter_map(|of_case| of_case.numbers.get(column.name));
+            let numbers = cases.iter().filter_map(|numbers| numbers.get(column.name));
             let numbers: Vec<f64> = numbers.copied().collect();
             if let Some(score) = Score::by(&numbers, SEED, |mean| column.shown(mean)) {
                 scores.insert(column.name.to_owned(), score);
             }
         }
-        let numbers: Vec<&BTreeMap<&str, f64>> =
-            measured.iter().map(|of_case| &of_case.numbers).collect();
-        for (name, score) in numbers::composed(&numbers, SEED) {
+        for (name, score) in numbers::composed(&cases, SEED) {
             scores.insert(name.to_owned(), score);
         }
         scores
     }
 
-    fn state_scores(&self, state: &Numbers) -> BTreeMap<String, Score> {
+    /// Every metric of a whole model.
+    fn whole_scores(&self, whole: &Whole) -> BTreeMap<String, Score> {
         let columns = self.columns.iter().filter_map(|column| {
-            let numbers = state.get(column.name)?;
-            Some((column.name.to_owned(), Score::by(numbers, SEED, |mean| column.shown(mean))?))
+            let score = whole.score(column.name, |mean| column.shown(mean))?;
+            Some((column.name.to_owned(), score))
         });
         columns.collect()
     }
@@ -174,8 +179,9 @@ impl<'a> Material<'a> {
                 continue;
             }
             let (mine, theirs) = (sheet.finals(), other.finals());
-            for column in self.columns.iter().filter(|column| column.headline) {
-                let pairs = pairs(&mine, &theirs, column.name);
+            for column in self.columns.iter().filter(|column| column.is_compared()) {
+                let mut pairs = pairs(&mine, &theirs, column.name);
+                pairs.extend(sheet.whole.pairs(&other.whole, column.name));
                 if let Some(difference) = Difference::of(&pairs, SEED) {
                     let metric = column.name.to_owned();
                     versus.push(Versus { row, metric, difference });
@@ -193,16 +199,6 @@ fn horizon(curve: &[Point]) -> Option<Score> {
         |point: &&Point| point.scores.get("rewrite.tf.sequence").is_some_and(|s| s.mean >= MOST);
     let last = curve.iter().filter(holds).map(|point| point.n_edits).max().unwrap_or(0) as f64;
     (!curve.is_empty()).then_some(Score { mean: last, low: last, high: last, n: curve.len() })
-}
-
-/// The numbers of two methods on the same cases with the same seeds.
-fn pairs(one: &[&Measured<'_>], other: &[&Measured<'_>], name: &str) -> Vec<(f64, f64)> {
-    let numbers = |measured: &[&Measured<'_>]| -> BTreeMap<(usize, u64), f64> {
-        let number = |m: &&Measured<'_>| Some(((m.case, m.seed), *m.numbers.get(name)?));
-        measured.iter().filter_map(number).collect()
-    };
-    let (one, other) = (numbers(one), numbers(other));
-    one.iter().filter_map(|(key, &a)| Some((a, *other.get(key)?))).collect()
 }
 
 fn case_info(case: &Case) -> CaseInfo {

@@ -56,8 +56,9 @@ impl<'a> Bench<'a> {
         job: &Job,
         chain: Chain<'_>,
     ) -> Result<Measured> {
-        let start = Instant::now();
+        // What was said before is asked once for all methods: it is no method's time.
         self.ask_before(ctx, store, job)?;
+        let start = Instant::now();
         let editor = self.editors[job.method].as_ref();
         let ctx = Ctx { seed: job.seed, ..*ctx };
         let mut doing = Doing { bench: self, ctx: &ctx, editor, seconds: 0.0 };
@@ -198,6 +199,9 @@ impl Doing<'_> {
 
 /// Whether an error would meet every other edit as well, so that going on makes no sense.
 fn is_final(error: &Failure) -> bool {
+    if matches!(error, Failure::Model(retcon::model::Error::NotFinite { .. })) {
+        return false;
+    }
     matches!(
         error,
         Failure::Canceled

@@ -6,7 +6,8 @@ use crate::results::Unit;
 #[must_use]
 pub fn number(value: f64, unit: Unit) -> String {
     if !value.is_finite() {
-        return "–".to_owned();
+        let word = if value == f64::INFINITY { "∞" } else { "–" };
+        return word.to_owned();
     }
     let text = match unit {
         Unit::Share => format!("{:.1}", 100.0 * value),
@@ -62,6 +63,7 @@ mod tests {
             (number(-0.0001, Unit::Share), "0.0"),
             (number(-0.05, Unit::Share), "−5.0"),
             (number(f64::NAN, Unit::Share), "–"),
+            (number(f64::INFINITY, Unit::Number), "∞"),
             (number(1234.5, Unit::Number), "1234"),
             (number(2.1e10, Unit::Number), "2.1e10"),
             (number(12.345, Unit::Seconds), "12.3"),

@@ -65,7 +65,7 @@ fn inline(text: &str) -> String {
 fn about(results: &Results) -> String {
     let About { version, model, fingerprint, data, dataset, seeds, jobs } = &results.about;
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
-    let [n_jobs, n_done, n_failed] = *jobs;
+    let [n_jobs, n_done] = *jobs;
     let rows = [
         ("model", inline(model)),
         ("fingerprint of its weights", inline(fingerprint)),
@@ -73,7 +73,7 @@ fn about(results: &Results) -> String {
         ("format of the data", inline(dataset)),
         ("cases", results.cases.len().to_string()),
         ("seeds", seeds.join(", ")),
-        ("jobs", format!("{n_done} of {n_jobs} done, {n_failed} failed")),
+        ("jobs", format!("{n_done} of {n_jobs} done")),
         ("version of retcon", inline(version)),
     ];
     let said = rows.into_iter().filter(|(_, value)| !value.is_empty());
@@ -214,10 +214,10 @@ mod tests {
         let text = markdown(&sample::results());
         for piece in [
             "# SmolLM2, edited\n",
-            "| jobs | 3 of 4 done, 1 failed |\n",
+            "| jobs | 3 of 4 done |\n",
             "### sequential 1 x 20\n",
             "| method | cases | prefer, % | teacher-forced token, % | free exact, % |\n",
-            "| rome | 20 of 20, 1 failed | **90.0** [80.0, 95.0], n 20 |",
+            "| rome | 20 of 20, 1 failed | 90.0 [80.0, 95.0], n 20 |",
             "| `neighbor.same.free`, % | rome | memit | −20.0 [−35.0, −5.0] | 20 | 0.012 |\n",
             "| rome | sequential 1 x 20 | no \\| tokens | 1 | a\\<b |\n",
             "| `rewrite.free.exact` | A\\_M | the object is said |",
@@ -238,7 +238,7 @@ mod tests {
             "| method | cases | `rewrite.free.exact`, % | `drift.kl`, less is better |"
         );
         assert_eq!(lines[3], "|---|---|---:|---:|");
-        assert!(lines[5].starts_with("| rome | 20 of 20, 1 failed | **"), "{text}");
+        assert!(lines[5].starts_with("| rome | 20 of 20, 1 failed | 95.0 (90.0–"), "{text}");
         assert_eq!(lines.len(), 7, "{text}");
     }
 

@@ -177,7 +177,8 @@ fn line(i: usize, label: &str, row: &Row, metrics: &[&MetricInfo]) -> Line {
         Cell {
             score,
             mean: score.map_or_else(|| "–".to_owned(), |score| show(score.mean)),
-            interval: score.map_or_else(String::new, |score| {
+            // One number has none.
+            interval: score.filter(|score| score.n > 1).map_or_else(String::new, |score| {
                 let between = if score.low < 0.0 { " to " } else { "–" };
                 format!("{}{between}{}", show(score.low), show(score.high))
             }),
@@ -193,10 +194,15 @@ fn line(i: usize, label: &str, row: &Row, metrics: &[&MetricInfo]) -> Line {
     }
 }
 
-/// Marks the best of a column; all that are shown as the same number.
+/// Marks the best of a column, of the methods whose edits all succeeded; all that are shown as the same
+/// number.
 fn mark_best(rows: &mut [Line], column: usize, better: Better) {
     let mean = |line: &Line| line.cells[column].score.map(|score| score.mean);
-    let competes = |line: &Line| !line.is_unedited && mean(line).is_some_and(f64::is_finite);
+    // Where edits failed, the numbers are those of the model without them, which changes nothing else.
+    let competes = |line: &Line| {
+        let [_, _, n_failed] = line.cases;
+        !line.is_unedited && n_failed == 0 && mean(line).is_some_and(f64::is_finite)
+    };
     let rows: Vec<&mut Line> = rows.iter_mut().filter(|line| competes(line)).collect();
     let ahead = |a: &f64, b: &f64| match better {
         Better::Higher => a.total_cmp(b),
@@ -236,7 +242,13 @@ mod tests {
 
     #[test]
     fn the_best_is_marked_among_edited_rows() {
-        let results = sample::results();
+        let mut results = sample::results();
+        let is_marked = |results: &Results| {
+            tables(results, Which::All)[0].rows.iter().any(|row| row.cells.iter().any(|c| c.best))
+        };
+        // With a failed edit, rome does not compete, and the other has nobody to be better than.
+        assert!(!is_marked(&results));
+        results.rows[1].n_failed = 0;
         let tables = tables(&results, Which::All);
         assert_eq!(tables.len(), 1);
         let table = &tables[0];

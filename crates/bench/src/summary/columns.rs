@@ -59,7 +59,7 @@ const OTHERS: &[Other] = &[
     (
         "kept.tf.sequence",
         "A_{F\\S}",
-        "old objects of facts that are not edited lead, fed their tokens",
+        "old objects of facts that are not edited lead, of those that the unedited model says",
         ZHU,
         Unit::Share,
         Better::Higher,
@@ -68,7 +68,8 @@ const OTHERS: &[Other] = &[
     (
         "text.kl",
         "",
-        "KL(before ‖ after) of the next token over texts that belong to no edit, in nats",
+        "KL(before ‖ after) of the next token, the mean over the positions of texts that belong to no \
+         edit, in nats",
         OURS,
         Unit::Number,
         Better::Lower,
@@ -86,7 +87,7 @@ const OTHERS: &[Other] = &[
     (
         "text.perplexity",
         "PPL",
-        "perplexity of these texts",
+        "the exponential of the mean of -log p over the tokens of these texts",
         OURS,
         Unit::Number,
         Better::Lower,
@@ -188,6 +189,12 @@ pub fn metrics() -> Vec<MetricInfo> {
 }
 
 impl Column {
+    /// Whether methods are compared by it: what tables show, but for seconds, which differ from run to
+    /// run by what else the machine does.
+    pub(super) fn is_compared(&self) -> bool {
+        self.headline && self.unit != Unit::Seconds
+    }
+
     /// What is shown of a mean.
     pub(super) fn shown(&self, mean: f64) -> f64 {
         if self.exponential { mean.exp() } else { mean }

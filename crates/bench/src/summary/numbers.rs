@@ -1,16 +1,13 @@
-//! From what was said to numbers: of a case, of a whole model, and those that are made of others.
+//! From what was said to numbers: of a case, of all cases, and those that are made of others.
 
 use std::collections::BTreeMap;
 
 use retcon::data::case::Question;
 use retcon::eval::bootstrap::Score;
-use retcon::eval::drift::Drift;
-use retcon::eval::held::{Holds, Moved};
 use retcon::eval::metrics::{Answered, METRICS, Measure, harmonic};
 use retcon::eval::reading::Reading;
 
-/// Numbers under the names of columns.
-pub(super) type Numbers = BTreeMap<&'static str, Vec<f64>>;
+use super::sheet::Measured;
 
 /// Every metric of a case that it has.
 pub(super) fn of_case(
@@ -34,48 +31,43 @@ pub(super) fn online(numbers: &BTreeMap<&'static str, f64>) -> BTreeMap<&'static
     ONLINE.iter().filter_map(|(name, online)| Some((*online, *numbers.get(name)?))).collect()
 }
 
-/// What held-out texts tell of a whole model: a number a text, or one in all.
-pub(super) fn of_state(moved: &[Moved], in_all: bool) -> Numbers {
-    let mut numbers = Numbers::new();
-    let texts: Vec<Moved> = moved.iter().copied().filter(|m| m.holds != Holds::Kept).collect();
-    let mut add = |name, of_texts: Vec<f64>| {
-        if of_texts.is_empty() {
-            return;
+/// The numbers of each case: the mean over seeds, which do not make the cases more.
+pub(super) fn by_case(measured: &[&Measured<'_>]) -> Vec<BTreeMap<&'static str, f64>> {
+    let mut cases: BTreeMap<usize, BTreeMap<&'static str, (f64, usize)>> = BTreeMap::new();
+    for of_seed in measured {
+        let of_case = cases.entry(of_seed.case).or_default();
+        for (&name, number) in &of_seed.numbers {
+            let (sum, n) = of_case.entry(name).or_default();
+            *sum += number;
+            *n += 1;
         }
-        let mean = of_texts.iter().sum::<f64>() / of_texts.len() as f64;
-        numbers.insert(name, if in_all { vec![mean] } else { of_texts });
-    };
-    let one = |of: fn(&Moved) -> f64| texts.iter().map(of).collect();
-    add("text.perplexity", one(|moved| moved.nll[1]));
-    if in_all && !texts.is_empty() {
-        let drift = Drift::of(&texts);
-        add("text.kl", vec![drift.mean_kl]);
-        add("text.top1", vec![drift.top1_agreement]);
-    } else {
-        add("text.kl", one(|moved| moved.mean_kl));
-        add("text.top1", one(|moved| moved.same));
     }
-    for (holds, name) in [
-        (Holds::General, "general.tf.sequence"),
-        (Holds::Arithmetic, "arithmetic.tf.sequence"),
-        (Holds::Kept, "kept.tf.sequence"),
-    ] {
-        let right = moved.iter().filter(|moved| moved.holds == holds);
-        add(name, right.filter_map(|moved| Some(f64::from(u8::from(moved.right?[1])))).collect());
-    }
-    numbers
+    let mean = |(name, (sum, n)): (&'static str, (f64, usize))| (name, sum / n as f64);
+    cases.into_values().map(|of_case| of_case.into_iter().map(mean).collect()).collect()
 }
 
-/// The same text without any edit.
-pub(super) fn unmoved(moved: &Moved) -> Moved {
-    let [nll, _] = moved.nll;
-    let right = moved.right.map(|[right, _]| [right; 2]);
-    Moved { mean_kl: 0.0, max_kl: 0.0, same: 1.0, nll: [nll; 2], right, ..*moved }
+/// The numbers of two methods on the same cases, each the mean over the seeds that both have.
+pub(super) fn pairs(one: &[&Measured<'_>], other: &[&Measured<'_>], name: &str) -> Vec<(f64, f64)> {
+    let numbers = |measured: &[&Measured<'_>]| -> BTreeMap<(usize, u64), f64> {
+        let number = |m: &&Measured<'_>| Some(((m.case, m.seed), *m.numbers.get(name)?));
+        measured.iter().filter_map(number).collect()
+    };
+    let (one, other) = (numbers(one), numbers(other));
+    let mut cases: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for ((case, seed), &mine) in &one {
+        let theirs = other.get(&(*case, *seed));
+        cases.entry(*case).or_default().extend(theirs.map(|&theirs| (mine, theirs)));
+    }
+    let mean = |pairs: &Vec<(f64, f64)>, of: fn(&(f64, f64)) -> f64| {
+        pairs.iter().map(of).sum::<f64>() / pairs.len() as f64
+    };
+    let cases = cases.values().filter(|pairs| !pairs.is_empty());
+    cases.map(|pairs| (mean(pairs, |pair| pair.0), mean(pairs, |pair| pair.1))).collect()
 }
 
 /// What is made of the means of several metrics, where all are there.
 pub(super) fn composed(
-    cases: &[&BTreeMap<&'static str, f64>],
+    cases: &[BTreeMap<&'static str, f64>],
     seed: u64,
 ) -> Vec<(&'static str, Score)> {
     type Combine = fn(&[f64]) -> f64;
@@ -101,4 +93,25 @@ pub(super) fn as_wanted(question: &Question, [before, after]: &[Reading; 2]) -> 
         false => Measure::SameText,
     };
     measure.of(question, before, after).map(|number| number > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(case: usize, seed: u64, number: f64) -> Measured<'static> {
+        let numbers = BTreeMap::from([("rewrite.prefer", number)]);
+        Measured { case, seed, n_edits: 1, answers: None, numbers }
+    }
+
+    #[test]
+    fn seeds_do_not_make_cases_more() {
+        let all = [measured(0, 0, 1.0), measured(0, 1, 0.0), measured(1, 0, 1.0)];
+        let all: Vec<_> = all.iter().collect();
+        let numbers: Vec<f64> = by_case(&all).iter().map(|case| case["rewrite.prefer"]).collect();
+        assert_eq!(numbers, [0.5, 1.0]);
+        let other = [measured(0, 1, 0.25), measured(1, 0, 0.5), measured(2, 0, 0.0)];
+        let other: Vec<_> = other.iter().collect();
+        assert_eq!(pairs(&all, &other, "rewrite.prefer"), [(0.0, 0.25), (1.0, 0.5)]);
+    }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Material;
-use super::numbers::{Numbers, of_case, of_state, online, unmoved};
+use super::numbers::{of_case, online};
+use super::whole::{Whole, unmoved};
 use crate::store;
 
 /// All that was measured of a method under a setting.
@@ -14,8 +15,10 @@ pub(super) struct Sheet<'a> {
     pub(super) last: Vec<Measured<'a>>,
     /// The same after each check of a sequence; with how many edits.
     pub(super) checks: BTreeMap<usize, Vec<Measured<'a>>>,
-    /// Of the whole model: under each metric one number a text, or a case where each is undone.
-    pub(super) state: Numbers,
+    /// Of the whole model, at the end.
+    pub(super) whole: Whole,
+    /// The same after each check of a sequence; with how many edits.
+    pub(super) whole_at: BTreeMap<usize, Whole>,
     pub(super) n_planned: usize,
 }
 
@@ -40,12 +43,12 @@ impl<'a> Material<'a> {
             answers: None,
             numbers: of_case(&self.cases[case], before, before),
         });
-        let state = jobs.iter().find_map(|row| row.measured.as_ref()).map(|measured| {
-            let unmoved = measured.moved.iter().map(unmoved).collect::<Vec<_>>();
-            of_state(&unmoved, false)
-        });
-        let (last, state) = (measured.collect(), state.unwrap_or_default());
-        Sheet { setting, method: None, last, checks: BTreeMap::new(), state, n_planned: n }
+        let mut sheet = Sheet::new(setting, None, n);
+        sheet.last.extend(measured);
+        if let Some(measured) = jobs.iter().find_map(|row| row.measured.as_ref()) {
+            sheet.whole.add_texts(&measured.moved.iter().map(unmoved).collect::<Vec<_>>());
+        }
+        sheet
     }
 
     pub(super) fn sheet<'b>(
@@ -56,14 +59,7 @@ impl<'a> Material<'a> {
     ) -> Sheet<'b> {
         let kind = self.plan.settings[setting];
         let n_planned = kind.n_cases(self.cases.len()) * self.plan.seeds.len();
-        let mut sheet = Sheet {
-            setting,
-            method: Some(method),
-            last: Vec::new(),
-            checks: BTreeMap::new(),
-            state: Numbers::new(),
-            n_planned,
-        };
+        let mut sheet = Sheet::new(setting, Some(method), n_planned);
         for &seed in &self.plan.seeds {
             let mine = jobs.iter().filter(|row| {
                 let job = &row.job;
@@ -87,9 +83,6 @@ impl<'a> Material<'a> {
         is_last: bool,
     ) {
         let kind = self.plan.settings[sheet.setting];
-        let n = row.job.cases.len() as f64;
-        let mut seconds = BTreeMap::from([("time.edit", measured.edit_seconds / n)]);
-        seconds.insert("time.all", measured.seconds / n);
         for answers in &measured.answers {
             let Some(before) = &self.before[answers.case] else { continue };
             let mut numbers = of_case(&self.cases[answers.case], before, &answers.readings);
@@ -97,9 +90,6 @@ impl<'a> Material<'a> {
                 numbers = online(&numbers);
             }
             let (case, seed) = (answers.case, row.job.seed);
-            if row.job.cases.contains(&case) && (answers.online || !kind.is_sequential()) {
-                numbers.extend(seconds.clone());
-            }
             let n_edits =
                 if kind.is_sequential() { row.job.cases.end } else { row.job.cases.len() };
             let measured = || Measured { case, seed, n_edits, answers: Some(answers), numbers };
@@ -110,17 +100,34 @@ impl<'a> Material<'a> {
                 }
             }
         }
-        if is_last {
-            for (name, numbers) in
-                of_state(&measured.moved, row.job.cases.len() == 1 && !kind.is_sequential())
-            {
-                sheet.state.entry(name).or_default().extend(numbers);
-            }
+        if kind.is_sequential() {
+            sheet.whole_at.entry(row.job.cases.end).or_default().add_texts(&measured.moved);
         }
+        match (is_last, row.job.cases.len() == 1 && !kind.is_sequential()) {
+            (true, true) => sheet.whole.add_case(row.job.part, &measured.moved),
+            (true, false) => sheet.whole.add_texts(&measured.moved),
+            (false, _) => {}
+        }
+        // A job is timed as a whole, so it is one number, however many its edits are.
+        let n = row.job.cases.len() as f64;
+        sheet.whole.add("time.edit", row.job.part, measured.edit_seconds / n, n);
+        sheet.whole.add("time.all", row.job.part, measured.seconds / n, n);
     }
 }
 
 impl<'a> Sheet<'a> {
+    fn new(setting: usize, method: Option<usize>, n_planned: usize) -> Self {
+        Self {
+            setting,
+            method,
+            last: Vec::new(),
+            checks: BTreeMap::new(),
+            whole: Whole::default(),
+            whole_at: BTreeMap::new(),
+            n_planned,
+        }
+    }
+
     /// Each case at the end: of a sequence after its last check, with what was seen online.
     pub(super) fn finals(&self) -> Vec<&Measured<'a>> {
         // Sequences with other seeds may have come less far.

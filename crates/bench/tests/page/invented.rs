@@ -29,7 +29,7 @@ const METHODS: [Skill; 7] = [
     Skill("ultraedit", [0.9, 0.62, 0.95], 0.05),
 ];
 
-const SETTINGS: [(&str, usize); 3] = [("single", 1), ("batch 20", 20), ("sequential 1 x 60", 60)];
+const SETTINGS: [(&str, usize); 3] = [("single", 1), ("batch:20", 20), ("sequential:60:1:10", 60)];
 const SEEDS: [u64; 2] = [1, 2];
 const HEADLINES: [&str; 7] = [
     "rewrite.prefer",
@@ -41,8 +41,8 @@ const HEADLINES: [&str; 7] = [
     "neighbor.same.free",
 ];
 /// Numbers of an edit, beside those of questions.
-const DRIFT: &str = "drift.kl";
-const SECONDS: &str = "seconds";
+const DRIFT: &str = "text.kl";
+const SECONDS: &str = "time.edit";
 
 /// All results.
 pub(crate) fn results() -> Results {
@@ -66,7 +66,7 @@ pub(crate) fn results() -> Results {
         data: "invented.jsonl".into(),
         dataset: "cases".into(),
         seeds: SEEDS.to_vec(),
-        jobs: [42, 40, 1],
+        jobs: [42, 40],
     };
     Results { about, metrics, rows, cases: cases.iter().map(info).collect(), results }
 }

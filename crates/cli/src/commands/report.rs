@@ -54,7 +54,7 @@ pub(crate) fn show(shell: &Shell, store: &Store) -> Result<Outcome> {
 }
 
 fn show_tables(shell: &Shell, results: &Results, which: Which<'_>) -> Result<()> {
-    shell.say(about(&results.about))?;
+    shell.say(about(results))?;
     for table in tables(results, which) {
         shell.say(format!("\n{}", bold().apply_to(&table.setting)))?;
         // As many methods side by side as the terminal has room for.
@@ -66,14 +66,13 @@ fn show_tables(shell: &Shell, results: &Results, which: Which<'_>) -> Result<()>
     Ok(())
 }
 
-fn about(about: &About) -> String {
-    let [n, done, failed] = about.jobs;
-    let About { model, data, dataset, .. } = about;
-    let failed = match failed {
+fn about(results: &Results) -> String {
+    let About { model, data, dataset, jobs: [n, done], .. } = &results.about;
+    let failed = match results.rows.iter().map(|row| row.n_failed).sum() {
         0 => String::new(),
         n => format!(", {} whose edit failed", plural(n, "case")),
     };
-    format!("{model} on {data} ({dataset}): {} of {} jobs{failed}", count(done), count(n))
+    format!("{model} on {data} ({dataset}): {} of {} jobs{failed}", count(*done), count(*n))
 }
 
 /// Metrics below each other, methods side by side: means with 95% intervals, the best of each marked.
@@ -110,11 +109,9 @@ fn asked(column: &Column) -> String {
 }
 
 fn cell(cell: &Cell) -> String {
-    if cell.interval.is_empty() {
-        return cell.mean.clone();
-    }
     let mark = if cell.best { "*" } else { "" };
-    format!("{mark}{} {}", cell.mean, dim().apply_to(&cell.interval))
+    let interval = dim().apply_to(&cell.interval);
+    format!("{mark}{} {interval}", cell.mean).trim_end().to_owned()
 }
 
 /// How many cases a row is of: those measured, of those planned, and those whose edit failed.

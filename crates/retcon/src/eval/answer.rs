@@ -83,11 +83,16 @@ pub fn begins_with(says: &str, answer: &str) -> bool {
     !answer.is_empty() && !rest.starts_with(char::is_alphanumeric)
 }
 
-/// Whether an answer is somewhere in what is said, as whole words, after normalization.
+/// Whether an answer is somewhere in what is said, as whole words, after normalization. A dash may
+/// stand between words or within one.
 #[must_use]
 pub fn contains(says: &str, answer: &str) -> bool {
-    let (says, answer) = (normalized(says), normalized(answer));
-    !answer.is_empty() && format!(" {says} ").contains(&format!(" {answer} "))
+    let apart = |text: &str| text.replace(['-', '–', '—', '/'], " ");
+    let is_in = |says: String, answer: String| {
+        !answer.is_empty() && format!(" {says} ").contains(&format!(" {answer} "))
+    };
+    is_in(normalized(says), normalized(answer))
+        || is_in(normalized(&apart(says)), normalized(&apart(answer)))
 }
 
 #[cfg(test)]
@@ -116,6 +121,8 @@ mod tests {
     fn an_answer_is_found_in_whole_words() {
         assert!(contains(" is in the U.S. state of Ohio", "US"));
         assert!(!contains(" Berliner", "Berlin"));
+        assert!(contains(" the Bears–Bulls game", "Bears") && contains(" in 1924-May", "1924"));
+        assert!(contains(" co-operation", "cooperation") && contains(" Al Ahly", "Al-Ahly"));
         assert!(begins_with(" Berlin, the", "berlin") && !begins_with(" in Berlin", "Berlin"));
         assert!(!begins_with(" Berliner", "Berlin") && !contains("x", "the"));
     }

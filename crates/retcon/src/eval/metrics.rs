@@ -189,7 +189,11 @@ impl Measure {
                 let same = pairs.filter(|(before, after)| before == after).count();
                 Some(same as f64 / before.predicted.len().max(1) as f64)
             }
-            Self::SameText => Some(flag(before.says.as_ref()? == after.says.as_ref()?)),
+            Self::SameText => {
+                let said = [before.says.as_deref()?.trim(), after.says.as_deref()?.trim()];
+                // Where nothing is said, nothing could change.
+                (said != ["", ""]).then(|| flag(before.says == after.says))
+            }
             Self::Entropy => entropy(after.says.as_deref()?),
             // These are of a whole case.
             Self::Agree | Self::Nearness => None,
@@ -269,9 +273,10 @@ impl Metric {
     }
 }
 
-/// The share of pairs of texts whose answers are the same.
+/// The share of pairs of texts whose answers are the same, of those that have one.
 fn agreement(said: &[&str]) -> Option<f64> {
-    let answers: Vec<String> = said.iter().map(|says| normalized(first(says))).collect();
+    let answers = said.iter().map(|says| normalized(first(says)));
+    let answers: Vec<String> = answers.filter(|answer| !answer.is_empty()).collect();
     let pairs =
         answers.iter().enumerate().flat_map(|(i, a)| answers[..i].iter().map(move |b| a == b));
     let pairs: Vec<bool> = pairs.collect();

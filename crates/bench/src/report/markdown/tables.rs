@@ -37,7 +37,7 @@ pub fn compact(results: &Results, which: Which<'_>) -> String {
             cells.extend(line.cells.iter().map(|cell| {
                 let mark = if cell.best { "**" } else { "" };
                 match cell.interval.as_str() {
-                    "" => cell.mean.clone(),
+                    "" => format!("{mark}{}{mark}", cell.mean),
                     interval => format!("{mark}{}{mark} ({interval})", cell.mean),
                 }
             }));

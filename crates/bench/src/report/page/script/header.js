@@ -1,7 +1,7 @@
 // What was run, what of it is missing, and the theme.
 
 function showFacts() {
-  const [jobs, done, failed] = about.jobs;
+  const [jobs, done] = about.jobs;
   const facts = [
     ['Model', about.model],
     ['Weights', about.fingerprint && el('code', { title: about.fingerprint }, about.fingerprint.slice(0, 12))],
@@ -9,7 +9,7 @@ function showFacts() {
     ['Format', about.dataset],
     ['Cases', grouped(cases.length)],
     [about.seeds.length === 1 ? 'Seed' : 'Seeds', about.seeds.join(', ')],
-    ['Jobs', jobs ? `${grouped(done)} of ${grouped(jobs)} done, ${failed ? `${grouped(failed)} failed` : 'none failed'}` : ''],
+    ['Jobs', jobs ? `${grouped(done)} of ${grouped(jobs)} done` : ''],
     ['Version', about.version],
   ];
   const pairs = facts.filter(([, value]) => value);
@@ -20,12 +20,11 @@ function showFacts() {
 }
 
 function alerts() {
-  const [jobs, done, failed] = about.jobs;
-  const open = jobs - done - failed;
+  const [jobs, done] = about.jobs;
+  const open = jobs - done;
   const errors = rows.reduce((sum, row) => sum + row.cases[2], 0);
   const said = [
     open > 0 && `${plural(open, 'job')} of ${grouped(jobs)} not there yet: numbers may change.`,
-    failed > 0 && `${plural(failed, 'job')} failed: the numbers are without ${failed === 1 ? 'it' : 'them'}.`,
     errors > 0 && `${plural(errors, 'edit')} ended in an error; the numbers of their cases are those of the model without the edit.`,
   ];
   return said.filter(Boolean).map((text) => el('li', {}, el('span', { 'aria-hidden': 'true' }, '⚠ '), text));

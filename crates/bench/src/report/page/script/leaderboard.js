@@ -114,9 +114,12 @@ function boardCell(row, metric, range, best, n, opens) {
     el('small', {}, interval(score, unit), n !== score[3] && ` · n ${grouped(score[3])}`));
 }
 
+/** Where edits failed, the numbers are those of the model without them, which changes nothing else. */
+const competes = (row) => !row.unedited && row.cases[2] === 0;
+
 /** The best number of a column, as it is shown; none where only one row has one. */
 function bestOf(of, metric) {
-  const means = of.filter((row) => !row.unedited).map((row) => scoreOf(row, metric)?.[0]).filter(isNumber);
+  const means = of.filter(competes).map((row) => scoreOf(row, metric)?.[0]).filter(isNumber);
   if (means.length < 2) return null;
   return shown(means.reduce((a, b) => (beats(metric, b, a) ? b : a)), metrics[metric].unit);
 }
@@ -136,7 +139,7 @@ function boardTable(setting, table) {
       el('span', { class: 'method-name' }, marker(styleOf(row)), row.label),
       row.unedited ? el('small', { class: 'done' }, 'reference, ', plural(row.cases[0], 'case')) : completeness(row.cases)),
     about.map(({ i, best, n, opens, range }) => {
-      const isBest = !row.unedited && best !== null && shown(scoreOf(row, i)?.[0], metrics[i].unit) === best;
+      const isBest = competes(row) && best !== null && shown(scoreOf(row, i)?.[0], metrics[i].unit) === best;
       return boardCell(row, i, range, isBest, n, opens);
     }));
   const label = `Leaderboard, ${setting}`;
