@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::setting::Setting;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -28,6 +30,16 @@ pub enum Error {
         data: String,
         /// Where they went.
         why: String,
+    },
+    /// A setting needs more cases than there are.
+    #[error("setting {setting} is of {needed} cases, and there are {n}")]
+    TooFewCases {
+        /// The setting.
+        setting: Setting,
+        /// The cases that it needs.
+        needed: usize,
+        /// The cases that there are.
+        n: usize,
     },
     /// There is no metric of a name.
     #[error("there is no metric `{name}`; `retcon metrics` lists all")]

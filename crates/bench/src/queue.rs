@@ -139,6 +139,31 @@ impl Worker {
         store.at(|db| db.execute(free, [taken.id, self.id])).map(|_| ())
     }
 
+    /// Opens a job again, and all that it goes on from, whose left-overs are lost; does nothing where the
+    /// job is no longer this worker's. Tells whether it was.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Full`].
+    pub fn start_over(&self, store: &mut Store, taken: &Taken) -> Result<bool> {
+        let Job { method, setting, seed, part, .. } = taken.job;
+        self.within(store, |to| {
+            let is_mine =
+                "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND state = 1 AND worker = ?2)";
+            if !to.query_row(is_mine, params![taken.id, self.id], |row| row.get::<_, bool>(0))? {
+                return Ok(false);
+            }
+            let chain = params![method, setting, seed.cast_signed(), part];
+            let of = "method = ?1 AND setting = ?2 AND seed = ?3 AND part <= ?4";
+            for table in ["answers", "moved"] {
+                let delete =
+                    format!("DELETE FROM {table} WHERE job IN (SELECT id FROM jobs WHERE {of})");
+                to.execute(&delete, chain)?;
+            }
+            let free = format!("UPDATE jobs SET state = 0, worker = NULL WHERE {of}");
+            to.execute(&free, chain).map(|_| true)
+        })
+    }
+
     /// Where it keeps what the job `id` leaves for the one that goes on from it.
     #[must_use]
     pub fn left_by(&self, id: i64) -> PathBuf {

@@ -21,6 +21,7 @@ pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
     let plan = store.plan()?;
     let bench = Bench::new(store, &plan, model)?;
     let worker = Worker::new(store)?;
+    ctx.report(&progress(store)?)?;
     loop {
         let taken = match worker.take(store, &plan)? {
             Next::Job(taken) => taken,
@@ -32,6 +33,12 @@ pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
             Next::Nothing => break,
         };
         let before = taken.after.map(|id| worker.left_by(id));
+        if let Some(lost) = before.as_deref().filter(|path| !path.exists()) {
+            if worker.start_over(store, &taken)? {
+                tracing::warn!("{} is lost: its sequence starts over", lost.display());
+            }
+            continue;
+        }
         let after = worker.left_by(taken.id);
         let chain = Chain { before: before.as_deref(), after: &after };
         // What an edit reports about itself is of no interest among hundreds.

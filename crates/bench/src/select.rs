@@ -23,6 +23,8 @@ pub struct Selection {
     pub cases: Vec<Case>,
     /// Those that are not, whose old objects the model knows and must go on to know.
     pub kept: Vec<Case>,
+    /// How many others there were to choose those from.
+    pub n_others: usize,
     /// The ids of those that can't be, and why.
     pub left_out: Vec<(String, String)>,
 }
@@ -67,6 +69,7 @@ pub fn select(
             others.push(case);
         }
     }
+    selection.n_others = others.len();
     selection.kept = known(model, others, asking.kept)?;
     Ok(selection)
 }

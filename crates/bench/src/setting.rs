@@ -48,6 +48,22 @@ impl Setting {
         }
     }
 
+    /// Makes sure that `n` cases are as many as it is of.
+    ///
+    /// # Errors
+    /// [`Error::TooFewCases`].
+    pub fn check(self, n: usize) -> Result<()> {
+        let needed = match self {
+            Self::Single { cases } => cases.unwrap_or(0),
+            Self::Batch { size, cases } => cases.unwrap_or(size),
+            Self::Sequential { cases, .. } => cases,
+        };
+        match needed <= n {
+            true => Ok(()),
+            false => Err(Error::TooFewCases { setting: self, needed, n }),
+        }
+    }
+
     /// The cases of each of its jobs, of `n`. Those of a sequence follow one another.
     #[must_use]
     pub fn parts(self, n: usize) -> Vec<Range<usize>> {
@@ -149,6 +165,19 @@ mod tests {
         {
             let error = text.parse::<Setting>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("setting {text:?}: expected single")), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_setting_says_is_what_it_is() {
+        for (text, n) in [("single:5", 5), ("batch:4", 4), ("batch:4:9", 9), ("sequential:7", 7)] {
+            let setting: Setting = text.parse().unwrap();
+            setting.check(n).unwrap();
+            let error = setting.check(n - 1).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("is of {n} cases, and there are {}", n - 1)),
+                "{error}"
+            );
         }
     }
 

@@ -104,9 +104,10 @@ impl Store {
     /// there. Where it is, the plan's methods, settings and seeds are added to those that it has.
     ///
     /// # Errors
-    /// [`Error::OtherPlan`] where a benchmark that differs in anything else is there,
-    /// [`Error::NotAStore`], [`Error::Store`].
+    /// [`Error::TooFewCases`]; [`Error::OtherPlan`] where a benchmark that differs in anything else is
+    /// there, [`Error::NotAStore`], [`Error::Store`].
     pub fn create(path: &Path, plan: &Plan, cases: &[Case], kept: &[Case]) -> Result<Self> {
+        plan.settings.iter().try_for_each(|setting| setting.check(cases.len()))?;
         let mut store = Self::connect(path)?;
         store.initialize(plan, cases, kept)?;
         store.grow(plan, cases)?;

@@ -71,7 +71,9 @@ fn code(error: &Error) -> u8 {
         return USAGE;
     }
     if let Some(
-        retcon_bench::Error::BadSetting { .. } | retcon_bench::Error::UnknownMetric { .. },
+        retcon_bench::Error::BadSetting { .. }
+        | retcon_bench::Error::TooFewCases { .. }
+        | retcon_bench::Error::UnknownMetric { .. },
     ) = error.downcast_ref()
     {
         return USAGE;
@@ -141,6 +143,11 @@ fn bench_hint(error: &retcon_bench::Error) -> Option<&'static str> {
              a method with other settings needs a label of its own, in a plan file"
         }
         E::Full { .. } => "make room, and give the same command again: it goes on",
+        E::Store { .. } | E::Io { .. } => {
+            "make sure that the file and its folder can be written and that the disk is well, \
+             and give the same command again: it goes on"
+        }
+        E::TooFewCases { .. } => "ask for fewer, or leave the number out where all are wanted",
         E::Damaged { .. } => "restore it from a copy, or start anew with another --store",
         E::NoCases { .. } => "`retcon data FILE` tells what is in a file, and what is left out",
         _ => return None,
@@ -173,6 +180,10 @@ fn toolkit_hint(error: &retcon::Error) -> Option<&'static str> {
         }
         E::SharedBlocks { .. } => "use ft, which changes shared weights for all of their blocks",
         E::Diverged { .. } => "try a smaller --lr, or a --constraint",
+        E::OutOfBound { .. } => {
+            "allow more with --max-drift, edit fewer facts at once, or take another method: \
+             `retcon bench` tells how much each moves"
+        }
         _ => return None,
     })
 }
@@ -202,6 +213,7 @@ fn model_hint(error: &ModelError) -> Option<&'static str> {
             "a delta fits the model that it was made for, in the same precision: \
              use that one, or make the edit again on this one"
         }
+        E::NotFinite { .. } => "try a smaller step size, fewer steps or a bound",
         E::BadDelta { .. } => "deltas are files that `retcon edit` has written",
         E::Exists { .. } => "choose another --out, or remove what is there",
         E::NotADecoder { .. } => "write [MASK] where the missing word goes",
@@ -218,7 +230,7 @@ fn data_hint(error: &data::Error) -> Option<&'static str> {
         | data::Error::NotWritten { .. } => {
             Some("`retcon data` lists the formats, and `retcon data FORMAT` the keys of one")
         }
-        data::Error::Io { .. } => Some("--facts takes a file of facts, one a line, or - for stdin"),
+        data::Error::Io { .. } => Some("name a file that can be read; for --facts, - is stdin"),
         _ => None,
     }
 }

@@ -225,6 +225,9 @@ fn edit(args: args::Edit) -> Result<Edit> {
     given.extend(settings(method, &args.set, &args.aliases)?);
     // What makes no sense is told before anything is loaded.
     (method.editor)(given.clone())?;
+    if args.max_drift.is_some_and(|drift| !(drift > 0.0 && drift.is_finite())) {
+        bail!(usage("--max-drift: expected a positive number of nats"));
+    }
     let facts = facts(&args.facts, &args.facts_file)?;
     is_free(&args.out, args.force)?;
     has_folder(&args.out)?;

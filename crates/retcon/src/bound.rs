@@ -114,17 +114,16 @@ impl Change<'_> {
         if let Some(radius) = self.radius() {
             let mut settings = self.settings.clone();
             settings.insert("radius".to_owned(), (share * radius).into());
-            return (self.method.editor)(settings)?.edit(self.ctx, self.model, self.facts);
+            let editor = (self.method.editor)(settings)?;
+            let mut delta = editor.edit(self.ctx, self.model, self.facts)?;
+            note(&mut delta, share);
+            return Ok(delta);
         }
         let mut delta = self.whole.clone();
         for update in delta.updates.values_mut() {
             *update = update.times(share)?;
         }
-        let scores = &mut delta.record.scores;
-        if !scores.is_object() {
-            *scores = Value::Object(Map::new());
-        }
-        scores["held_back_to"] = share.into();
+        note(&mut delta, share);
         Ok(delta)
     }
 
@@ -135,4 +134,13 @@ impl Change<'_> {
         let radius = settings.get("radius")?.as_f64().unwrap_or(RADIUS);
         (constraint != "none").then_some(radius)
     }
+}
+
+/// Notes in the record of a delta what share of the whole change it is.
+fn note(delta: &mut Delta, share: f64) {
+    let scores = &mut delta.record.scores;
+    if !scores.is_object() {
+        *scores = Value::Object(Map::new());
+    }
+    scores["held_back_to"] = share.into();
 }

@@ -214,8 +214,8 @@ pub enum Error {
     },
     /// No change within a bound on side effects was found.
     #[error(
-        "no change stays within a mean divergence of {bound:e} nats on unrelated text: \
-         a thousandth of this one reaches {least:e}"
+        "no change stays within a mean divergence of {bound:.2e} nats on unrelated text: \
+         a thousandth of this one reaches {least:.2e}"
     )]
     OutOfBound {
         /// What was allowed, in nats.

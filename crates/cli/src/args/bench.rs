@@ -104,7 +104,7 @@ pub(crate) struct Verify {
     /// The mean divergence on unrelated text, in nats, may be this at most
     #[arg(long, value_name = "NATS", allow_negative_numbers = true)]
     pub(crate) max_drift: Option<f64>,
-    /// At least this share of edited prompts gets its new answer
+    /// At least this share of edited prompts gets its new answer; 1 where no limit is given at all
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) min_efficacy: Option<f64>,
     /// At least this share of other wordings does

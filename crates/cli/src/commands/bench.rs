@@ -18,13 +18,13 @@ use crate::shell::Shell;
 /// Does what is missing in the store, and shows what it has come to.
 pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
     let model = job.model.open(shell, &[])?;
+    check_memory(job, &model)?;
     let dataset = match &job.format {
         Some(name) => Dataset::find(name)?,
         None => detect(&job.data)?,
     };
     let selection = choose(shell, job, &model, dataset)?;
     let statistics = job.statistics.source()?;
-    check_memory(job, &model)?;
     let plan = plan(shell, job, &model, dataset, statistics.as_ref())?;
     let mut store = Store::create(&job.store, &plan, &selection.cases, &selection.kept)?;
     let plan = store.plan()?;
@@ -43,6 +43,7 @@ pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
             "what was measured is in {store}, and the same command goes on from there; it ended"
         )
     })?;
+    note_silence(shell, &store, selection.cases.len())?;
     report::show(shell, &store)
 }
 
@@ -72,7 +73,12 @@ fn choose(shell: &Shell, job: &Bench, model: &Model, dataset: &Dataset) -> Resul
         shell.note(format!("{n} of those read can't be asked and are left out (-v tells why)"))?;
     }
     let n_kept = selection.kept.len();
-    if n_kept < wanted {
+    if wanted > 0 && selection.n_others == 0 {
+        shell.note(
+            "every case of the data may be edited, so none is there for kept.tf.sequence: \
+             -n leaves some",
+        )?;
+    } else if n_kept < wanted {
         shell.note(format!(
             "the model knows {} of the data that are not edited, for kept.tf.sequence",
             plural(n_kept, "fact")
@@ -125,6 +131,40 @@ fn file_name(path: &Path) -> String {
 
 /// Makes sure that the memory of this machine is enough, before hours have gone into it.
 fn check_memory(job: &Bench, model: &Model) -> Result<()> {
+    let needed = needed(model, job.workers);
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    // A container may have less than its machine.
+    let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    let available = system.available_memory().min(limit);
+    if needed > available && available > 0 && !job.force {
+        let what =
+            format!("this needs up to {}, and {} are available", bytes(needed), bytes(available));
+        bail!(advised(what, "use fewer --workers or a smaller model, or go on with --force"));
+    }
+    Ok(())
+}
+
+/// Tells where the model without an edit has nothing to say, so that nothing can be compared.
+fn note_silence(shell: &Shell, store: &Store, n_cases: usize) -> Result<()> {
+    let before = (0..n_cases).map(|case| store.before(case)).collect::<Result<Vec<_>, _>>()?;
+    let said = before.iter().flatten().flatten().filter_map(|reading| reading.says.as_deref());
+    let n = said.clone().count();
+    let n_silent = said.filter(|says| says.trim().is_empty()).count();
+    if n_silent > 0 {
+        let n_silent = plural(n_silent, "question");
+        shell.note(format!(
+            "the model without an edit says nothing to {n_silent} of {n}: where it says nothing \
+             after an edit either, `same.free` has no number"
+        ))?;
+    }
+    Ok(())
+}
+
+/// The bytes that workers on a model take at most.
+fn needed(model: &Model, n_workers: usize) -> u64 {
+    /// What is kept of held-out texts, and logits that are alive at once.
+    const MEASURING: usize = 512 << 20;
     let spec = model.spec();
     let bases = || model.weights().iter().map(|(_, param)| param.base());
     let held: usize = bases().map(|base| base.n_bytes()).sum();
@@ -133,16 +173,7 @@ fn check_memory(job: &Bench, model: &Model) -> Result<()> {
     let moments = 2 * 6 * spec.d_mlp * spec.d_mlp * size_of::<f64>();
     // An edit holds as much as half of the weights, as 32-bit floats, beside them, as
     // docs/benchmarks.md has measured.
-    let needed = (held + job.workers * (numbers / 2 * size_of::<f32>() + moments)) as u64;
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let available = system.available_memory();
-    if needed > available && available > 0 && !job.force {
-        let what =
-            format!("this needs up to {}, and {} are available", bytes(needed), bytes(available));
-        bail!(advised(what, "use fewer --workers or a smaller model, or go on with --force"));
-    }
-    Ok(())
+    (held + n_workers * (numbers / 2 * size_of::<f32>() + moments + MEASURING)) as u64
 }
 
 /// Works on the store with as many workers as were asked for.
@@ -154,7 +185,18 @@ fn all(
     statistics: &dyn Source,
 ) -> Result<()> {
     let bar = progress::steps(shell);
-    let report = |p: &_| progress::step(&bar, p);
+    let lines = progress::Lines::new();
+    let report = |p: &_| {
+        progress::step(&bar, p);
+        if lines.is_first() {
+            // What was done before took no time now.
+            bar.reset_eta();
+        }
+        if let Some(line) = lines.line(p).filter(|_| bar.is_hidden()) {
+            // Where it can't be told, the work goes on.
+            let _ = shell.note(line);
+        }
+    };
     let ctx = Ctx { seed: 0, progress: &report, cancel: shell.cancel, statistics };
     let silent = Ctx { progress: &|_| (), ..ctx };
     let others =

@@ -206,7 +206,12 @@ fn verdict(job: &Edit, made: &Made, written: bool) -> Result<String> {
         true => format!("delta {id} is in {out} nevertheless"),
         false => "nothing was written (--keep-failed writes it nevertheless)".to_owned(),
     };
-    Ok(format!("{failed} {} of {n} edited prompts do not get the new answer; {file}", n - ok))
+    let scores = &made.delta.record.scores;
+    let held = scores.get("held_back_to").and_then(Value::as_f64).zip(job.max_drift);
+    let held = held.map_or(String::new(), |(share, bound)| {
+        format!(", held back to {} of the change by --max-drift {bound}", percent(share))
+    });
+    Ok(format!("{failed} {} of {n} edited prompts do not get the new answer{held}; {file}", n - ok))
 }
 
 fn next(job: &Edit) -> String {

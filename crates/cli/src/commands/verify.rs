@@ -61,7 +61,8 @@ struct Check {
     name: &'static str,
     /// What it is, in words.
     what: &'static str,
-    value: f64,
+    /// `None` where there was nothing to measure.
+    value: Option<f64>,
     /// How many it is a share or a mean of.
     n: usize,
     limit: Option<f64>,
@@ -72,12 +73,13 @@ fn checks(job: &Verify, measured: &retcon::Report) -> Vec<Check> {
     let limits = job.limits;
     let share = |name, what, kind: Kind, limit: Option<f64>| {
         let (ok, n) = measured.tally(kind);
-        let value = ok as f64 / n.max(1) as f64;
+        let value = (n > 0).then(|| ok as f64 / n as f64);
         // Nothing to measure is no proof.
-        let passed = limit.is_none_or(|limit| n > 0 && value >= limit);
+        let passed = limit.is_none_or(|least| value.is_some_and(|value| value >= least));
         Check { name, what, value, n, limit, passed }
     };
     let drift = measured.drift;
+    let moved = (drift.n_positions > 0).then_some(drift.mean_kl);
     vec![
         share("efficacy", "edited prompts get their answer", Kind::Edit, limits.min_efficacy),
         share("paraphrase", "so do other wordings", Kind::Paraphrase, limits.min_paraphrase),
@@ -85,12 +87,10 @@ fn checks(job: &Verify, measured: &retcon::Report) -> Vec<Check> {
         Check {
             name: "drift",
             what: "mean divergence on unrelated text, nats",
-            value: drift.mean_kl,
+            value: moved,
             n: drift.n_positions,
             limit: limits.max_drift,
-            passed: limits
-                .max_drift
-                .is_none_or(|most| drift.n_positions > 0 && drift.mean_kl <= most),
+            passed: limits.max_drift.is_none_or(|most| moved.is_some_and(|moved| moved <= most)),
         },
     ]
 }
@@ -109,7 +109,7 @@ impl Check {
             (_, true) => "ok",
             (_, false) => "✗",
         };
-        let value = if self.n == 0 { "-".to_owned() } else { self.shown(self.value) };
+        let value = self.value.map_or("-".to_owned(), |value| self.shown(value));
         [self.what.to_owned(), value, self.n.to_string(), limit, verdict.to_owned()]
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct Verify {
 }
 
 /// What an edit must keep to; what is not given is only reported.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Limits {
     pub(crate) max_drift: Option<f64>,
     pub(crate) min_efficacy: Option<f64>,
@@ -146,6 +146,10 @@ pub(super) fn bench(args: args::Bench) -> Result<Bench> {
         general: args.general.or(file.general).unwrap_or(usual.general),
         kept: args.kept.or(file.kept).unwrap_or(usual.kept),
     };
+    let n = args.n.or(file.n);
+    if n == Some(0) {
+        bail!(usage("-n: expected at least 1, found: 0"));
+    }
     has_folder(&args.store)?;
     if args.workers == 0 {
         bail!(usage("--workers: expected at least 1, found: 0"));
@@ -159,7 +163,7 @@ pub(super) fn bench(args: args::Bench) -> Result<Bench> {
         patterns: args.patterns.or(file.patterns),
         methods,
         settings,
-        n: args.n.or(file.n),
+        n,
         seeds,
         asking,
         store: args.store,
@@ -238,29 +242,34 @@ fn find(name: &str) -> Result<MetricInfo> {
 }
 
 pub(super) fn verify(args: args::Verify) -> Result<Verify> {
-    let share = |flag: &str, share: Option<f64>| match share {
-        Some(share) if !(0.0..=1.0).contains(&share) => {
-            bail!(usage(format!("{flag}: expected a share between 0 and 1, found: {share}")))
-        }
-        share => Ok(share),
-    };
     if args.max_drift.is_some_and(|drift| !(drift >= 0.0 && drift.is_finite())) {
         bail!(usage("--max-drift: expected 0 or more nats"));
     }
     if let Some(markdown) = &args.markdown {
         has_folder(markdown)?;
     }
+    let share = |flag: &str, given: Option<f64>| match given {
+        Some(given) if !(0.0..=1.0).contains(&given) => {
+            bail!(usage(format!("{flag}: expected a share between 0 and 1, found: {given}")))
+        }
+        given => Ok(given),
+    };
+    let mut limits = Limits {
+        max_drift: args.max_drift,
+        min_efficacy: share("--min-efficacy", args.min_efficacy)?,
+        min_paraphrase: share("--min-paraphrase", args.min_paraphrase)?,
+        min_locality: share("--min-locality", args.min_locality)?,
+    };
+    if limits == Limits::default() {
+        // A gate that holds nothing against anything would let all pass.
+        limits.min_efficacy = Some(1.0);
+    }
     let given = !args.facts_file.is_empty();
     Ok(Verify {
         model: ModelRef::parse(&args.model)?,
         deltas: args.deltas,
         facts: given.then(|| facts(&[], &args.facts_file)).transpose()?,
-        limits: Limits {
-            max_drift: args.max_drift,
-            min_efficacy: share("--min-efficacy", args.min_efficacy)?,
-            min_paraphrase: share("--min-paraphrase", args.min_paraphrase)?,
-            min_locality: share("--min-locality", args.min_locality)?,
-        },
+        limits,
         markdown: args.markdown,
         seed: args.seed,
     })

@@ -1,9 +1,10 @@
 //! Progress on stderr: bars with an estimate, and spinners. Nothing where nobody looks.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use retcon::Progress;
 
 use crate::shell::Shell;
@@ -40,6 +41,47 @@ pub(crate) fn step(bar: &ProgressBar, progress: &Progress) {
     let said = progress.said.map(|said| format!("said {:.0}%", 100.0 * said));
     bar.set_prefix([loss, said].into_iter().flatten().collect::<Vec<_>>().join("  "));
     bar.set_position(progress.done as u64);
+}
+
+/// Lines in place of a bar, for long work that is told to a file: now and then one.
+pub(crate) struct Lines(Mutex<Told>);
+
+struct Told {
+    /// When the first was told, and how much was done then.
+    first: Option<(Instant, usize)>,
+    /// Whether anybody has asked for the first.
+    is_asked: bool,
+    last: Instant,
+}
+
+impl Lines {
+    /// Time between two of them.
+    const EVERY: Duration = Duration::from_secs(60);
+
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Told { first: None, is_asked: false, last: Instant::now() }))
+    }
+
+    /// Whether this is the first time that it is asked.
+    pub(crate) fn is_first(&self) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut told.is_asked, true)
+    }
+
+    /// How far the work is, and how long it will go on as it did so far; `None` too soon after the last.
+    pub(crate) fn line(&self, progress: &Progress) -> Option<String> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let (start, done) = *told.first.get_or_insert((now, progress.done));
+        if now - told.last < Self::EVERY || progress.done == done {
+            return None;
+        }
+        told.last = now;
+        let each = (now - start).as_secs_f64() / (progress.done - done) as f64;
+        let left = each * progress.total.saturating_sub(progress.done) as f64;
+        let left = HumanDuration(Duration::from_secs_f64(left));
+        Some(format!("{}: {} of {}, {left} left", progress.stage, progress.done, progress.total))
+    }
 }
 
 /// A bar that is hidden where stderr is no terminal, as the library has it, or is to be quiet.

@@ -275,6 +275,11 @@ fn verify_is_a_gate() {
     let json: Value = serde_json::from_str(&refused.stdout).unwrap();
     assert_eq!(json["passed"], false);
     assert!(json["checks"][3]["value"].as_f64().unwrap() > 1e-9);
+    // Without a limit the edit itself has to hold.
+    assert_eq!(verify(&[]).code, 0);
+    let facts = ["--facts", "f.txt"];
+    fs::write(dir.path("f.txt"), "The capital of {Norway} is => Rome\n").unwrap();
+    assert_eq!(verify(&facts).code, 4);
     let bad = verify(&["--min-efficacy", "90"]);
     assert_eq!(bad.code, 2);
     assert!(bad.stderr.contains("a share between 0 and 1, found: 90"), "{}", bad.stderr);
