@@ -2,23 +2,80 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use retcon::data::Corpus;
 use retcon::stats::{self, Given, Kept, Once, Source};
+use retcon::{Ctx, Model};
 
 use crate::cache;
 use crate::job::{Statistics, Text};
+use crate::render::bytes;
+use crate::shell::Shell;
 
 impl Statistics {
-    /// What gives them to an editor.
-    pub(crate) fn source(&self) -> Result<Box<dyn Source>> {
+    /// What gives them to an editor, and tells of them.
+    pub(crate) fn source<'a>(&self, shell: &'a Shell) -> Result<Box<dyn Source + 'a>> {
         Ok(match self {
             Self::File(path) => {
                 Box::new(Given { path: path.clone(), statistics: stats::read(path)?.into() })
             }
-            Self::Text(text) => Box::new(Once::new(text.kept()?)),
+            Self::Text(text) => {
+                let told = Told { shell, kept: text.kept()?, is_own: text.is_own() };
+                Box::new(Once::new(told))
+            }
         })
+    }
+}
+
+/// Statistics that tell what they are of, where they have to be computed.
+struct Told<'a> {
+    shell: &'a Shell,
+    kept: Kept,
+    is_own: bool,
+}
+
+impl Source for Told<'_> {
+    fn statistics(
+        &self,
+        ctx: &Ctx<'_>,
+        model: &Model,
+        blocks: &[usize],
+    ) -> retcon::Result<Arc<stats::Statistics>> {
+        // Where nobody can be told, the work goes on.
+        let note = |text: String| {
+            let _ = self.shell.note(text);
+        };
+        if self.kept.find(model, blocks)?.is_none() {
+            before(model, blocks.len(), self.is_own).into_iter().for_each(note);
+        }
+        let found = self.kept.statistics(ctx, model, blocks)?;
+        if !found.about.converged {
+            note(format!("the statistics of keys: {}", state(&found)));
+        }
+        Ok(found)
+    }
+}
+
+/// What is to be known before statistics of so many blocks are computed.
+pub(crate) fn before(model: &Model, n_blocks: usize, is_own: bool) -> Vec<String> {
+    let needed = bytes(stats::n_bytes(model, n_blocks));
+    let own = is_own.then(|| {
+        "statistics of keys over the small text that comes with the program: it does for small \
+         models, and a text of yours (--corpus) is better"
+            .to_owned()
+    });
+    let memory = format!("{needed} for the statistics of {n_blocks} blocks, beside the model");
+    own.into_iter().chain([memory]).collect()
+}
+
+/// How far an estimate has come.
+pub(crate) fn state(found: &stats::Statistics) -> &'static str {
+    match (found.about.converged, found.about.ended) {
+        (true, _) => "converged",
+        (false, true) => "the text ended before the estimate converged: more text is better",
+        (false, false) => "not converged at as many tokens as were asked for",
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn run(shell: &Shell, job: &Edit) -> Result<Outcome> {
         shell.emit(&nothing(job, &skipped))?;
         return Ok(Outcome::Done);
     }
-    let statistics = job.statistics.source()?;
+    let statistics = job.statistics.source(shell)?;
     let settings = match job.may_tune {
         true => tune::settle(shell, &model, job.method, &job.given, statistics.as_ref())?,
         false => job.given.clone(),

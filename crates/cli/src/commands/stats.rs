@@ -7,14 +7,15 @@ use std::time::Instant;
 use anyhow::Result;
 use retcon::edit::recipe::{Recipe, ValueSite};
 use retcon::model::Model;
-use retcon::stats::{Kept, Source, Statistics, n_bytes, write};
+use retcon::stats::{Kept, Source, Statistics, write};
 use retcon::{Ctx, Progress, stats};
 use serde_json::{Value, json};
 
 use super::Outcome;
 use crate::job::Stats;
-use crate::render::{bytes, pairs, progress, table};
+use crate::render::{pairs, progress, table};
 use crate::shell::Shell;
+use crate::statistics;
 
 /// Computes what is not there yet, and tells what there is.
 pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
@@ -24,16 +25,13 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
         Some(blocks) => blocks.resolve(model.spec().n_blocks)?,
         None => usual(&model)?,
     };
-    if job.text.is_own() {
-        shell.note(
-            "over the small text that comes with the program: it does for small models, \
-             and a text of yours (--corpus) is better",
-        )?;
-    }
     let start = Instant::now();
     let (found, before) = match kept.find(&model, &blocks)? {
         Some(found) => (found.into(), None),
         None => {
+            for note in statistics::before(&model, blocks.len(), job.text.is_own()) {
+                shell.note(note)?;
+            }
             let (found, before) = compute(shell, &model, &kept, &blocks)?;
             (found, Some(before))
         }
@@ -46,10 +44,6 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
     let path = path.display().to_string();
     shell.say(blocks_table(&found))?;
     let about = &found.about;
-    let state = match about.converged {
-        true => "converged",
-        false => "the text ended before the estimate converged: more text is better",
-    };
     let time = match before {
         None => "from the cache".to_owned(),
         Some(before) => {
@@ -66,7 +60,7 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
         pairs([
             ("text", about.corpus.clone()),
             ("tokens", about.n_tokens.to_string()),
-            ("estimate", state.to_owned()),
+            ("estimate", statistics::state(&found).to_owned()),
             ("time", time),
             ("file", path.clone()),
         ])
@@ -82,11 +76,6 @@ fn compute(
     kept: &Kept,
     blocks: &[usize],
 ) -> Result<(Arc<Statistics>, u64)> {
-    shell.note(format!(
-        "{} of moments for {} blocks, beside the model",
-        bytes(n_bytes(model, blocks.len())),
-        blocks.len()
-    ))?;
     let bar = progress::steps(shell);
     let before = OnceLock::new();
     let report = |p: &Progress| {

@@ -22,7 +22,7 @@ pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
     let tuned = match kept {
         Some(kept) => kept,
         None => {
-            let statistics = job.statistics.source()?;
+            let statistics = job.statistics.source(shell)?;
             sweep(shell, &model, job.method, statistics.as_ref(), job.seed)?
         }
     };

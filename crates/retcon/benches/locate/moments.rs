@@ -60,6 +60,7 @@ pub(crate) fn read(path: &Path, model: &Model, blocks: &[usize]) -> Outcome<Give
         n_windows: 0,
         surprise: BTreeMap::new(),
         converged: false,
+        ended: false,
     };
     let statistics =
         Statistics { about, moments, begins: BTreeMap::new(), spaces: Default::default() };

@@ -13,7 +13,7 @@ use retcon_model::{Batch, Model, Site, Spot};
 
 use super::convergence::{Held, surprise};
 use super::windows::windows;
-use super::{About, Statistics, file, fingerprint};
+use super::{About, Statistics, file, fingerprint, n_needed};
 use crate::data::Corpus;
 use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ use crate::linalg::to_mat;
 pub struct Plan {
     /// Tokens in a sequence at most.
     pub window: usize,
-    /// Tokens at most; `None` where the text is the limit.
+    /// Tokens at most, up to a sequence; `None` where the text is the limit.
     pub most_tokens: Option<u64>,
     /// How much more surprising new keys may be than old ones, on average over each block, where the
     /// moment counts as converged and the pass stops; 0 never stops.
@@ -61,7 +61,8 @@ const EVERY: std::time::Duration = std::time::Duration::from_secs(20);
 /// there when it is called again for the same: the result is the same to the bit.
 ///
 /// # Errors
-/// [`Error::NoBlock`]; [`Error::TooFewTokens`] where the text is shorter than a key is wide;
+/// [`Error::NoBlock`]; [`Error::TooFewTokens`] where the text has fewer than twice as many tokens as a key has
+/// numbers;
 /// [`Error::NotFinite`]; [`Error::Canceled`]; what the model reports.
 pub fn collect(
     ctx: &Ctx<'_>,
@@ -88,8 +89,8 @@ pub fn collect(
     let width = model.spec().d_mlp;
     let held = sequences.split_off(sequences.len() - HELD.min(sequences.len() / 8));
     let n_found: usize = sequences.iter().map(Vec::len).sum();
-    if n_found < width {
-        let (found, needed) = (n_found as u64, 2 * width as u64);
+    let (found, needed) = (n_found as u64, n_needed(width));
+    if found < needed {
         return Err(Error::TooFewTokens { found, needed, width });
     }
     let mut pass = Pass { model, last, at_once: at_once(model, n_found / 8), plan };
@@ -104,6 +105,7 @@ pub fn collect(
         n_windows: 0,
         surprise: BTreeMap::new(),
         converged: false,
+        ended: false,
     };
     let moments = blocks.iter().map(|&block| (block, Moment::new(width))).collect();
     let fresh =
@@ -164,6 +166,8 @@ impl Pass<'_> {
         let total: usize = sequences.iter().map(Vec::len).sum();
         let most = self.plan.most_tokens.unwrap_or(u64::MAX).min(total as u64);
         let mut saved = std::time::Instant::now();
+        // What was enough for another plan may not be for this one.
+        (so_far.about.converged, so_far.about.ended) = (false, false);
         // Twice as many tokens from look to look: all of them together cost as much as the last.
         let mut look_at = 4 * width;
         while look_at <= so_far.about.n_tokens {
@@ -174,7 +178,8 @@ impl Pass<'_> {
             let stage = "second moments of keys";
             let total = most as usize;
             ctx.report(&Progress { stage, done, total, loss: None, said: None })?;
-            let n = self.next(&sequences[so_far.about.n_windows..]);
+            let left = (most - so_far.about.n_tokens) as usize;
+            let n = self.next(&sequences[so_far.about.n_windows..], left);
             let from = so_far.about.n_windows;
             self.add(&sequences[from..from + n], &mut so_far)?;
             if so_far.about.n_tokens >= look_at {
@@ -188,18 +193,19 @@ impl Pass<'_> {
                 saved = std::time::Instant::now();
             }
         }
+        so_far.about.ended = so_far.about.n_windows == sequences.len();
         if !so_far.about.converged {
             self.look(&mut so_far, held)?;
         }
         Ok(so_far)
     }
 
-    /// How many of `sequences` run at once.
-    fn next(&self, sequences: &[Vec<u32>]) -> usize {
+    /// How many of `sequences` run at once, where `left` more tokens are wanted.
+    fn next(&self, sequences: &[Vec<u32>], left: usize) -> usize {
         let mut tokens = 0;
         let fits = |sequence: &&Vec<u32>| {
             tokens += sequence.len();
-            tokens <= self.at_once
+            tokens <= self.at_once.min(left)
         };
         sequences.iter().take_while(fits).count().max(1)
     }

@@ -38,12 +38,13 @@ impl Kept {
         Ok(self.folder.join(format!("{name}.safetensors")))
     }
 
-    /// Those that are there already, of `blocks` at least.
+    /// Those that are there already, of `blocks` at least and of as much of the text as is planned.
     ///
     /// # Errors
     /// Where the file is broken.
     pub fn find(&self, model: &Model, blocks: &[usize]) -> Result<Option<Statistics>> {
-        Ok(self.there(model)?.filter(|found| has_all(found, blocks)))
+        let is_enough = |found: &Statistics| has_all(found, blocks) && found.is_enough(&self.plan);
+        Ok(self.there(model)?.filter(is_enough))
     }
 
     /// Those that are there already, of whatever blocks.
@@ -68,11 +69,18 @@ impl Source for Kept {
         model: &Model,
         blocks: &[usize],
     ) -> Result<Arc<Statistics>> {
-        // What is there of other blocks is computed again with these, in one pass.
         let mut all = blocks.to_vec();
+        let mut shorter = None;
         match self.there(model)? {
-            Some(found) if has_all(&found, blocks) => return Ok(Arc::new(found)),
-            Some(found) => all.extend(found.moments.keys()),
+            Some(found) if !has_all(&found, blocks) => {
+                // What is there of other blocks is computed again with these, in one pass.
+                all.extend(found.moments.keys());
+            }
+            Some(found) if found.is_enough(&self.plan) => return Ok(Arc::new(found)),
+            Some(found) => {
+                all.extend(found.moments.keys());
+                shorter = Some(found);
+            }
             None => {}
         }
         let path = self.path(model)?;
@@ -81,6 +89,10 @@ impl Source for Kept {
             what: error.to_string(),
         })?;
         let partial = path.with_extension("partial");
+        if let Some(shorter) = shorter.filter(|_| !partial.is_file()) {
+            // It goes on from what was enough for another plan.
+            file::write(&shorter, &partial)?;
+        }
         let made = collect(ctx, model, &self.corpus, &all, &self.plan, Some(&partial))?;
         file::write(&made, &path)?;
         if partial.is_file() {

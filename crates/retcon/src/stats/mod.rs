@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use retcon_kernels::moment::Moment;
-use retcon_model::Model;
+use retcon_model::{Model, Spec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -70,6 +70,9 @@ pub struct About {
     pub surprise: BTreeMap<usize, f64>,
     /// Whether that was within the tolerance.
     pub converged: bool,
+    /// Whether nothing of the text is left.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 impl Statistics {
@@ -100,6 +103,16 @@ impl Statistics {
 }
 
 impl Statistics {
+    /// Whether `plan` asks for nothing more of their text.
+    #[must_use]
+    pub fn is_enough(&self, plan: &Plan) -> bool {
+        let About { surprise, n_tokens, ended, .. } = &self.about;
+        let within = |surprise: &f64| *surprise <= 1.0 + plan.tolerance;
+        let converged =
+            plan.tolerance > 0.0 && !surprise.is_empty() && surprise.values().all(within);
+        *ended || converged || plan.most_tokens.is_some_and(|most| *n_tokens >= most)
+    }
+
     /// The directions in which the keys of `block` have less than `threshold`, found once.
     ///
     /// # Errors
@@ -117,11 +130,18 @@ impl Statistics {
     pub fn check(&self, block: usize) -> Result<()> {
         let moment = self.moments.get(&block).ok_or(Error::NoStatistics { block })?;
         let (found, width) = (moment.n_rows(), moment.width());
-        if found < width as u64 {
-            return Err(Error::TooFewTokens { found, needed: 2 * width as u64, width });
+        let needed = n_needed(width);
+        match found < needed {
+            true => Err(Error::TooFewTokens { found, needed, width }),
+            false => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// The tokens without which a moment of keys of so many numbers says nothing about some directions, or
+/// next to nothing.
+fn n_needed(width: usize) -> u64 {
+    2 * width as u64
 }
 
 /// Where editors get statistics.
@@ -206,7 +226,7 @@ impl Source for Nothing {
 }
 
 /// What tells `model`, up to its first `n_blocks` blocks, apart from any other whose keys there would
-/// differ: its weights as stored, its tokenizer, and what begins a sequence.
+/// differ: its weights as stored, what it does with them, its tokenizer, and what begins a sequence.
 ///
 /// # Errors
 /// Where a file can't be read.
@@ -223,6 +243,8 @@ pub fn fingerprint(model: &Model, n_blocks: usize) -> Result<String> {
             hash.update(format!("{id} {} ", model.fingerprint(id)?));
         }
     }
+    // How many blocks follow makes no difference.
+    hash.update(format!("{:?} ", Spec { n_blocks, ..spec.clone() }));
     hash.update(format!("{n_blocks} {:?} ", model.tokenizer().prefix()));
     hash.update(model.tokenizer().fingerprint()?);
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())

@@ -1,0 +1,61 @@
+//! Statistics that are kept: of as much text as was asked for, and of one model alone.
+
+use std::fs;
+
+use retcon::data::Corpus;
+use retcon::stats::{Kept, Nothing, Plan, Source, fingerprint};
+use retcon::{Model, Options};
+
+use crate::{fixture, model, with_ctx};
+
+fn kept(folder: &std::path::Path, most_tokens: Option<u64>, tolerance: f64) -> Kept {
+    let plan = Plan { most_tokens, tolerance, ..Plan::default() };
+    Kept { folder: folder.to_owned(), corpus: Corpus::own(), plan }
+}
+
+#[test]
+fn what_was_enough_for_one_plan_is_gone_on_with_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model("llama");
+    let tokens = |most: Option<u64>, tolerance: f64| {
+        let source = kept(folder.path(), most, tolerance);
+        let found = with_ctx(0, &Nothing, |ctx| source.statistics(ctx, &model, &[1])).unwrap();
+        assert!(source.find(&model, &[1]).unwrap().is_some());
+        (found.about.n_tokens, found.about.ended, found.about.converged)
+    };
+    let (few, ended, _) = tokens(Some(600), 0.0);
+    // Up to the end of a sequence.
+    assert!((600 - 256..600 + 256).contains(&few) && !ended, "{few}");
+    let (more, ended, _) = tokens(Some(2000), 0.0);
+    assert!(more > few + 1000 && more < 2000 + 256 && !ended, "{more}");
+    // Those of more than is asked for do as well.
+    assert_eq!(tokens(Some(600), 0.0).0, more);
+    let (all, ended, _) = tokens(None, 0.0);
+    assert!(all > more && ended);
+    // The same as in one pass, but for rounding: the passes were cut into other batches.
+    let fresh = tempfile::tempdir().unwrap();
+    let source = kept(fresh.path(), None, 0.0);
+    let at_once = with_ctx(0, &Nothing, |ctx| source.statistics(ctx, &model, &[1])).unwrap();
+    let source = kept(folder.path(), None, 0.0);
+    let in_parts = with_ctx(0, &Nothing, |ctx| source.statistics(ctx, &model, &[1])).unwrap();
+    assert_eq!(at_once.about.n_tokens, in_parts.about.n_tokens);
+    let (a, b) = (at_once.moments[&1].triangle(), in_parts.moments[&1].triangle());
+    let largest = a.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+    assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6 * largest));
+}
+
+#[test]
+fn another_setting_of_the_same_weights_is_another_model() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(fixture("llama").join(name), folder.path().join(name)).unwrap();
+    }
+    let open = || Model::open(folder.path(), &Options::default()).unwrap();
+    let of = |model: &Model| fingerprint(model, 2).unwrap();
+    assert_eq!(of(&open()), of(&model("llama")));
+    let config = fs::read_to_string(folder.path().join("config.json")).unwrap();
+    let other = config.replace("\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": 0.1");
+    assert_ne!(other, config);
+    fs::write(folder.path().join("config.json"), other).unwrap();
+    assert_ne!(of(&open()), of(&model("llama")));
+}
