@@ -1,14 +1,17 @@
 //! How long the values of common facts are in an unedited model (NAS, arXiv 2602.02543).
 //!
 //! The paper measures it over 1,000 cases of CounterFact; here it is over facts that come with the
-//! library, each given another object of its relation.
+//! library, each given another object of its relation. A value is what the MLP gives and the offset
+//! that the recipe's own search finds, wherever that searches.
 
-use retcon_model::{Model, Spot};
+use faer::Mat;
+use retcon_model::{Model, Site, Spot};
 
 use super::Ctx;
 use super::recipe::Recipe;
 use super::subject::Subject;
 use super::value::search;
+use super::walk::{Walk, averaged};
 use crate::data::Fact;
 use crate::data::knowledge::{FactSet, Wording};
 use crate::error::Result;
@@ -19,6 +22,17 @@ const N_FACTS: usize = 48;
 
 /// The share of the longest values that is left out.
 const LEFT_OUT: f64 = 0.05;
+
+/// What the MLP of `block` gives each subject of a walk, the weighted mean of its situations, a column
+/// each.
+pub(super) fn outputs(
+    model: &Model,
+    walk: &Walk,
+    weights: &[Vec<f64>],
+    block: usize,
+) -> Result<Mat<f64>> {
+    averaged(&walk.clone().states(model, block, Site::Block(block, Spot::MlpOut))?, weights)
+}
 
 /// The mean norm of values at the MLP of `block`, without prefixes.
 pub(super) fn norm_of_values(
@@ -39,11 +53,11 @@ pub(super) fn norm_of_values(
         }
     }
     let subjects = Subject::of(model, &facts, false, &[])?;
-    let mut wanted = recipe.search(model, &[block]);
-    wanted.spots = vec![Spot::MlpOut];
-    let found = search(ctx, model, &subjects, &wanted)?;
-    let values = to_mat(&found.before.add(&found.offsets)?)?;
-    let mut norms: Vec<f64> = (0..values.nrows()).map(|i| values.row(i).norm_l2()).collect();
+    let found = search(ctx, model, &subjects, &recipe.search(model, &[block]))?;
+    let weights: Vec<Vec<f64>> = subjects.iter().map(Subject::bare_weights).collect();
+    let before = outputs(model, &found.walk, &weights, block)?;
+    let values = before + to_mat(&found.offsets)?.transpose();
+    let mut norms: Vec<f64> = (0..values.ncols()).map(|i| values.col(i).norm_l2()).collect();
     norms.sort_by(f64::total_cmp);
     norms.truncate(((1.0 - LEFT_OUT) * norms.len() as f64).ceil() as usize);
     Ok(norms.iter().sum::<f64>() / norms.len().max(1) as f64)

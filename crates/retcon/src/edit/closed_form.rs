@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 use faer::Mat;
-use retcon_model::{Delta, Model, Part, Site, Spot, Update, WeightId};
+use retcon_model::{Delta, Model, Part, Site, Update, WeightId};
 use serde_json::{Map, Value, json};
 
-use super::anchor::norm_of_values;
+use super::anchor::{norm_of_values, outputs};
 use super::past;
 use super::prefixes::Words;
 use super::recipe::{Anchor, MetricName, NamedAnchor, Of, Recipe, anchored};
@@ -163,10 +163,12 @@ impl Written<'_> {
             },
         };
         let (walk, weights) = self.walk(Of::Bare)?;
-        let site = Site::Block(self.last(), Spot::MlpOut);
-        let before = averaged(&walk.states(self.model, self.last(), site)?, &weights)?;
+        let before = outputs(self.model, &walk, &weights, self.last())?;
         let mut values = &before + &offsets;
         let n_dropped = anchored(&mut values, &before, anchor);
+        if n_dropped == values.ncols() {
+            return Err(Error::AllLeftOut { block: self.last(), anchor });
+        }
         if n_dropped > 0 {
             tracing::warn!("{n_dropped} values are more than twice as long as others: left out");
         }
@@ -228,7 +230,7 @@ impl Written<'_> {
         let device = self.model.device();
         let weight = self.model.weight(down(block))?.to_tensor(device)?;
         let (left, right) = match self.recipe.condense {
-            Some(base) => condensed(left, right, &weight, base)?,
+            Some(base) => self.condensed(block, left, right, base)?,
             None => (left, right),
         };
         check_finite(left.as_ref(), &what)?;
@@ -249,6 +251,66 @@ impl Written<'_> {
         }
         Ok(Change { update, relative, condition })
     }
+}
+
+impl Written<'_> {
+    /// The change with which all changes to the block so far, this one with them, are condensed: what
+    /// earlier edits have added counts, against the weight that no edit has touched.
+    fn condensed(
+        &self,
+        block: usize,
+        left: Mat<f64>,
+        right: Mat<f64>,
+        base: f64,
+    ) -> Result<(Mat<f64>, Mat<f64>)> {
+        let device = self.model.device();
+        let weight = self.model.base().weight(down(block))?.to_tensor(device)?;
+        let mut lefts = vec![left];
+        let mut rights = vec![right];
+        for delta in self.model.deltas() {
+            match delta.updates.get(&down(block)) {
+                Some(Update::LowRank { left, right }) => {
+                    lefts.push(to_mat(left)?);
+                    rights.push(to_mat(right)?);
+                }
+                Some(Update::Dense(dense)) => {
+                    let dense = to_mat(dense)?;
+                    rights.push(Mat::identity(dense.ncols(), dense.ncols()));
+                    lefts.push(dense);
+                }
+                None => {}
+            }
+        }
+        let (all_left, all_right) = (side_by_side(&lefts), stacked(&rights));
+        let (left, right) = condensed(all_left, all_right, &weight, base)?;
+        // What earlier edits have added is there already.
+        let minus: Vec<Mat<f64>> = lefts.drain(1..).map(|left| faer::Scale(-1.0) * left).collect();
+        let lefts: Vec<Mat<f64>> = std::iter::once(left).chain(minus).collect();
+        let rights: Vec<Mat<f64>> = std::iter::once(right).chain(rights.drain(1..)).collect();
+        Ok((side_by_side(&lefts), stacked(&rights)))
+    }
+}
+
+/// The columns of all.
+fn side_by_side(parts: &[Mat<f64>]) -> Mat<f64> {
+    let mut all = Mat::zeros(parts[0].nrows(), parts.iter().map(Mat::ncols).sum());
+    let mut from = 0;
+    for part in parts {
+        all.as_mut().subcols_mut(from, part.ncols()).copy_from(part);
+        from += part.ncols();
+    }
+    all
+}
+
+/// The rows of all.
+fn stacked(parts: &[Mat<f64>]) -> Mat<f64> {
+    let mut all = Mat::zeros(parts.iter().map(Mat::nrows).sum(), parts[0].ncols());
+    let mut from = 0;
+    for part in parts {
+        all.as_mut().subrows_mut(from, part.nrows()).copy_from(part);
+        from += part.nrows();
+    }
+    all
 }
 
 /// The weight that is written.

@@ -32,7 +32,8 @@ pub(super) fn kept(change: &Tensor, weight: &Tensor, share: f64) -> Result<Tenso
 
 /// The change `left right` with its singular values condensed that are above `limit`, the largest one
 /// of `weight`: `σ <- log_base(σ) - log_base(limit) + limit` (PRUNE: Ma et al. 2024, arXiv 2405.16821,
-/// equation 7). Applied once, to the whole change.
+/// equation 7), which is the one that no edit has touched. Applied to the sum of all changes; published
+/// once, after the last of them.
 pub(super) fn condensed(
     left: Mat<f64>,
     right: Mat<f64>,
