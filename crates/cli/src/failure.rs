@@ -180,6 +180,7 @@ fn toolkit_hint(error: &retcon::Error) -> Option<&'static str> {
         }
         E::SharedBlocks { .. } => "use ft, which changes shared weights for all of their blocks",
         E::Diverged { .. } => "try a smaller --lr, or a --constraint",
+        E::AllLeftOut { .. } => "give a larger --set anchor=..., or none",
         E::OutOfBound { .. } => {
             "allow more with --max-drift, edit fewer facts at once, or take another method: \
              `retcon bench` tells how much each moves"

@@ -75,8 +75,13 @@ pub enum Error {
     #[error("there are no facts to edit")]
     NoFacts,
     /// The objective is no number any more.
-    #[error("the loss is {loss} at step {step}: nothing is kept; try a smaller learning rate")]
+    #[error(
+        "the loss{} is {loss} at step {step}: nothing is kept; try a smaller learning rate",
+        of(subject.as_deref())
+    )]
     Diverged {
+        /// Whose it is, where each subject has its own.
+        subject: Option<String>,
         /// The step.
         step: usize,
         /// The loss.
@@ -169,7 +174,7 @@ pub enum Error {
     /// A text is too short for a moment of its keys to say anything about most directions.
     #[error(
         "statistics over {found} tokens say too little about keys of {width} numbers: \
-         at least {needed} tokens are needed"
+         at least {needed} are needed, {} more", needed - found
     )]
     TooFewTokens {
         /// Tokens that there are.
@@ -211,6 +216,17 @@ pub enum Error {
         threshold: f64,
         /// The least.
         least: f64,
+    },
+    /// Every value is too long for the norm that values are brought to.
+    #[error(
+        "every value at block {block} is more than twice as long as {anchor:.3}, the norm that \
+         values are brought to: nothing would be edited"
+    )]
+    AllLeftOut {
+        /// The block.
+        block: usize,
+        /// The norm.
+        anchor: f64,
     },
     /// No change within a bound on side effects was found.
     #[error(
@@ -288,6 +304,11 @@ pub enum Error {
     /// The user has stopped the work.
     #[error("stopped: nothing is kept")]
     Canceled,
+}
+
+/// ` of NAME`, where there is one.
+fn of(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| format!(" of {name}"))
 }
 
 /// A result of this crate.

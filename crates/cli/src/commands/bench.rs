@@ -24,7 +24,7 @@ pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
         None => detect(&job.data)?,
     };
     let selection = choose(shell, job, &model, dataset)?;
-    let statistics = job.statistics.source()?;
+    let statistics = job.statistics.source(shell)?;
     let plan = plan(shell, job, &model, dataset, statistics.as_ref())?;
     let mut store = Store::create(&job.store, &plan, &selection.cases, &selection.kept)?;
     let plan = store.plan()?;
@@ -135,7 +135,10 @@ fn check_memory(job: &Bench, model: &Model) -> Result<()> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     // A container may have less than its machine.
-    let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    let limit = system.cgroup_limits().map_or(u64::MAX, |limits| {
+        // What files are cached makes room where it is needed.
+        limits.total_memory.saturating_sub(limits.rss)
+    });
     let available = system.available_memory().min(limit);
     if needed > available && available > 0 && !job.force {
         let what =

@@ -100,7 +100,7 @@ pub fn minimize(
             let evaluation = evaluate(parts, &vars)?;
             let loss = scalar(&evaluation.loss)?;
             if !loss.is_finite() {
-                return Err(Error::Diverged { step: outcome.n_steps, loss });
+                return Err(Error::Diverged { subject: None, step: outcome.n_steps, loss });
             }
             losses.push(loss);
             let (stage, total) = (descent.stage, descent.n_epochs);
@@ -127,7 +127,9 @@ pub fn minimize(
 
 /// How objectives are made small that have nothing to do with one another.
 #[derive(Clone, Debug)]
-pub struct Apart {
+pub struct Apart<'a> {
+    /// What each is called, for errors.
+    pub names: Vec<&'a str>,
     /// The name of the work, for progress.
     pub stage: &'static str,
     /// Times that each objective is computed, at most; there is a step between two.
@@ -158,7 +160,7 @@ pub struct Evaluations {
 /// [`Error::Diverged`] where a loss is no number, [`Error::Canceled`], and what `evaluate` reports.
 pub fn minimize_each(
     ctx: &Ctx<'_>,
-    apart: &Apart,
+    apart: &Apart<'_>,
     unknowns: &mut [Vec<Unknown>],
     mut evaluate: impl FnMut(&[usize], &Var) -> Result<Evaluations>,
 ) -> Result<Vec<Outcome>> {
@@ -177,7 +179,8 @@ pub fn minimize_each(
         let Evaluations { loss, losses, satisfied } = evaluate(&open, &vars)?;
         for (&i, (&loss, &satisfied)) in open.iter().zip(losses.iter().zip(&satisfied)) {
             if !loss.is_finite() {
-                return Err(Error::Diverged { step: look, loss });
+                let subject = Some(apart.names[i].to_owned());
+                return Err(Error::Diverged { subject, step: look, loss });
             }
             outcomes[i] = Outcome { n_steps: look, loss, satisfied };
         }

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 /// arXiv 2502.07322).
 #[derive(Clone, Debug)]
 pub struct Subject {
+    /// What it is called.
+    pub name: String,
     /// The facts, by index.
     pub facts: Vec<usize>,
     /// Each of them bare and behind every prefix.
@@ -89,7 +91,7 @@ impl Subject {
             essence.query.at.truncate(1);
         }
         essence.query.object.truncate(1);
-        Ok(Self { facts: of, situations: all, essence })
+        Ok(Self { name: first.subject().to_owned(), facts: of, situations: all, essence })
     }
 
     /// How much each situation counts; the sum is 1.

@@ -135,6 +135,10 @@ impl<'a> Scaled<'a> {
         let x = model.finish(n_blocks, h, &[row], &mut ())?;
         let scored = Packed::new([query])?.score(model, &x, &[1.0])?;
         let (states, probability) = (record.seen, scored.log_prob[0].exp());
+        if !probability.is_finite() {
+            let what = "the probability of the answer".to_owned();
+            return Err(Error::NotFinite { what });
+        }
         Ok(Self { model, query, points, start, row, states, probability })
     }
 

@@ -12,7 +12,7 @@ use super::causal::Settings;
 use super::noise;
 use super::question::Question;
 use crate::edit::lookup::Packed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What the two runs leave for those in which something is restored.
 pub(super) struct Runs<'a> {
@@ -111,6 +111,10 @@ impl<'a> Runs<'a> {
         let scored = packed.score(self.model, &x, &vec![1.0; n])?;
         let probability =
             |rows: &std::ops::Range<usize>| scored.log_prob[rows.clone()].iter().sum::<f64>().exp();
-        Ok(packed.of_query.iter().map(probability).collect())
+        let found: Vec<f64> = packed.of_query.iter().map(probability).collect();
+        match found.iter().all(|p| p.is_finite()) {
+            true => Ok(found),
+            false => Err(Error::NotFinite { what: "the probability of the answer".to_owned() }),
+        }
     }
 }

@@ -147,7 +147,7 @@ impl<'a> Trainer<'a> {
             loss_of_others: (losses.len() > n_first).then(|| mean(&losses[n_first..])),
         };
         if !losses.iter().sum::<f64>().is_finite() {
-            return Err(Error::Diverged { step: self.n_steps, loss: seen.loss });
+            return Err(Error::Diverged { subject: None, step: self.n_steps, loss: seen.loss });
         }
         self.move_along(&gradients.unwrap_or_default())?;
         self.raise_multiplier(&seen);

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use retcon::data::Prompt;
 use retcon::edit::lookup::{Query, query};
 use retcon::model::random::Random;
-use retcon::model::{Batch, Site, Spot, Tap};
+use retcon::model::{Batch, Part, Site, Spot, Tap, Update, WeightId};
 use retcon::trace::{Kind, Question, Role, Settings, Trace, attribute, deviation, trace};
 use retcon::{Ctx, Error, Model, Result};
 use retcon_kernels::autograd::Var;
@@ -242,6 +242,21 @@ fn what_cannot_be_traced_is_refused() {
     let question = Question::new(&model, &Prompt::parse(PROMPT).unwrap(), None).unwrap();
     let error = traced(&model, &question, 0, 0).unwrap_err().to_string();
     assert!(error.contains("`window`: expected at least 1"), "{error}");
+}
+
+#[test]
+fn a_model_whose_numbers_are_none_is_not_traced() {
+    let base = model("llama");
+    let question = Question::new(&base, &Prompt::parse(PROMPT).unwrap(), None).unwrap();
+    let id = WeightId::of_block(1, Part::Down);
+    let weight = base.weight(id).unwrap().to_tensor(&Device::Cpu).unwrap();
+    let none = Update::Dense(weight.affine(f64::NAN, 0.0).unwrap());
+    let broken = base.with_updates(&[(id, none)].into()).unwrap();
+    let error = traced(&broken, &question, 10, 0).unwrap_err().to_string();
+    assert_eq!(error, "the probability of the answer has numbers that are not finite");
+    let attributed =
+        crate::with_ctx(0, &retcon::stats::Nothing, |ctx| attribute(ctx, &broken, &question, 4));
+    assert!(attributed.unwrap_err().to_string().contains("not finite"));
 }
 
 /// The last token's probability where the key of `block` at `row` is `key`.

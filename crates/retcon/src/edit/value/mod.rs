@@ -96,6 +96,7 @@ pub fn search(
         let prepared = Prepared::new(model, &subjects[group.clone()], search, &mut walk)?;
         let mut unknowns = prepared.unknowns(search)?;
         let apart = Apart {
+            names: subjects[group.clone()].iter().map(|subject| subject.name.as_str()).collect(),
             stage: "searching values",
             n_looks: search.steps,
             before: group.start,
