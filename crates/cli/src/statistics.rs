@@ -60,7 +60,7 @@ impl Source for Told<'_> {
 
 /// What is to be known before statistics of so many blocks are computed.
 pub(crate) fn before(model: &Model, n_blocks: usize, is_own: bool) -> Vec<String> {
-    let needed = bytes(stats::n_bytes(model, n_blocks));
+    let needed = bytes(stats::peak_bytes(model, n_blocks));
     let own = is_own.then(|| {
         "statistics of keys over the small text that comes with the program: it does for small \
          models, and a text of yours (--corpus) is better"
@@ -72,10 +72,11 @@ pub(crate) fn before(model: &Model, n_blocks: usize, is_own: bool) -> Vec<String
 
 /// How far an estimate has come.
 pub(crate) fn state(found: &stats::Statistics) -> &'static str {
-    match (found.about.converged, found.about.ended) {
-        (true, _) => "converged",
-        (false, true) => "the text ended before the estimate converged: more text is better",
-        (false, false) => "not converged at as many tokens as were asked for",
+    match (found.about.converged, found.about.surprise.is_empty(), found.about.ended) {
+        (true, ..) => "converged",
+        (false, true, _) => "how far it has come is not known: no keys were held out",
+        (false, false, true) => "the text ended before the estimate converged: more text is better",
+        (false, false, false) => "not converged at as many tokens as were asked for",
     }
 }
 

@@ -192,6 +192,12 @@ pub enum Error {
         /// Why.
         what: String,
     },
+    /// Statistics can't be added to others.
+    #[error("statistics that can't be merged: {what}")]
+    Unmergeable {
+        /// Why.
+        what: String,
+    },
     /// A matrix can't be solved with.
     #[error("{what} is singular")]
     Singular {

@@ -42,6 +42,9 @@ pub(crate) struct Stats {
     pub(crate) blocks: Option<String>,
     #[command(flatten)]
     pub(crate) text: Text,
+    /// Add up these files, of one model and several texts, in place of computing; repeatable
+    #[arg(long, value_name = "FILE", requires = "out", conflicts_with_all = ["blocks", "corpus", "window", "tokens", "tolerance"])]
+    pub(crate) merge: Vec<PathBuf>,
     /// Also write them to this file
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

@@ -1,10 +1,11 @@
 //! `stats`: the second moments of keys over a text, into the cache.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use retcon::edit::recipe::{Recipe, ValueSite};
 use retcon::model::Model;
 use retcon::stats::{Kept, Source, Statistics, write};
@@ -20,6 +21,9 @@ use crate::statistics;
 /// Computes what is not there yet, and tells what there is.
 pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
     let model = job.model.open(shell, &[])?;
+    if !job.merge.is_empty() {
+        return merge(shell, job, &model);
+    }
     let kept = job.text.kept()?;
     let blocks = match &job.blocks {
         Some(blocks) => blocks.resolve(model.spec().n_blocks)?,
@@ -41,13 +45,10 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
         write(&found, out)?;
     }
     let path = job.out.clone().unwrap_or(kept.path(&model)?);
-    let path = path.display().to_string();
-    shell.say(blocks_table(&found))?;
-    let about = &found.about;
     let time = match before {
         None => "from the cache".to_owned(),
         Some(before) => {
-            let speed = (about.n_tokens - before) as f64 / seconds;
+            let speed = (found.about.n_tokens - before) as f64 / seconds;
             let resumed = match before {
                 0 => String::new(),
                 _ => format!(", after {before} tokens of an earlier run"),
@@ -55,17 +56,51 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
             format!("{seconds:.1} s, {speed:.0} tokens a second{resumed}")
         }
     };
-    shell.say(format!(
-        "\n{}",
-        pairs([
-            ("text", about.corpus.clone()),
-            ("tokens", about.n_tokens.to_string()),
-            ("estimate", statistics::state(&found).to_owned()),
-            ("time", time),
-            ("file", path.clone()),
-        ])
-    ))?;
-    shell.emit(&to_json(&found, &path, seconds))?;
+    show(shell, &found, &path, seconds, Some(time))
+}
+
+/// Adds up files of one model.
+fn merge(shell: &Shell, job: &Stats, model: &Model) -> Result<Outcome> {
+    let start = Instant::now();
+    let mut all: Option<Statistics> = None;
+    for path in &job.merge {
+        let part = stats::read(path)?;
+        if !part.is_of(model)? {
+            let what = "they are of another model, or of another tokenizer".to_owned();
+            bail!(retcon::Error::BadStatistics { path: path.clone(), what });
+        }
+        all = Some(match all {
+            None => part,
+            Some(all) => {
+                all.merge(&part).with_context(|| format!("cannot add {}", path.display()))?
+            }
+        });
+    }
+    let (Some(all), Some(out)) = (all, &job.out) else { unreachable!("both are required") };
+    write(&all, out)?;
+    show(shell, &all, out, start.elapsed().as_secs_f64(), None)
+}
+
+/// Tells what statistics are of, and where they are.
+fn show(
+    shell: &Shell,
+    found: &Statistics,
+    path: &Path,
+    seconds: f64,
+    time: Option<String>,
+) -> Result<Outcome> {
+    let path = path.display().to_string();
+    let about = &found.about;
+    shell.say(blocks_table(found))?;
+    let mut lines = vec![
+        ("text", about.corpus.clone()),
+        ("tokens", about.n_tokens.to_string()),
+        ("estimate", statistics::state(found).to_owned()),
+    ];
+    lines.extend(time.map(|time| ("time", time)));
+    lines.push(("file", path.clone()));
+    shell.say(format!("\n{}", pairs(lines)))?;
+    shell.emit(&to_json(found, &path, seconds))?;
     Ok(Outcome::Done)
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Stats {
     pub(crate) model: ModelRef,
     pub(crate) blocks: Option<Blocks>,
     pub(crate) text: Text,
+    /// Files that are added up in place of computing.
+    pub(crate) merge: Vec<PathBuf>,
     pub(crate) out: Option<PathBuf>,
 }
 
@@ -51,6 +53,7 @@ pub(super) fn stats(args: args::Stats) -> Result<Stats> {
         model: ModelRef::parse(&args.model)?,
         blocks: args.blocks.as_deref().map(str::parse).transpose()?,
         text: text(args.text)?,
+        merge: args.merge,
         out: args.out,
     })
 }

@@ -13,14 +13,38 @@ fn statistics_are_computed_once_and_kept() {
     let dir = Dir::new();
     let model = fixture("llama");
     let stats = ["stats", text(&model), "--blocks", "0,1", "--out", "own.safetensors", "--json"];
-    let first = dir.run(stats).ok().json();
+    let first = dir.run(stats).ok();
+    let first = first.complains("small text").complains("statistics of 2 blocks").json();
     assert_eq!(first["blocks"].as_array().unwrap().len(), 2);
     assert!(first["about"]["n_tokens"].as_u64().unwrap() > 1000);
     let again = dir.run(["stats", text(&model), "--blocks", "1"]).ok();
-    again.says("from the cache").complains("small text");
+    let again = again.says("from the cache");
+    assert!(!again.stderr.contains("small text"), "{}", again.stderr);
     // More blocks than before take another pass; the old ones come along.
     let more = dir.run(["stats", text(&model), "--blocks", "0-1", "--json"]).ok().json();
     assert_eq!(more["about"], first["about"]);
+}
+
+#[test]
+fn statistics_of_several_texts_are_added_up() {
+    let dir = Dir::new();
+    let model = fixture("llama");
+    let line = |word: &str| format!("the capital of a city {word} is in France\n").repeat(60);
+    for (name, word) in [("a", "was"), ("b", "king")] {
+        std::fs::write(dir.path(&format!("{name}.txt")), line(word)).unwrap();
+        let (text_file, out) = (format!("{name}.txt"), format!("{name}.safetensors"));
+        let args = ["stats", text(&model), "--blocks", "0", "--corpus", &text_file, "--out", &out];
+        dir.run(args).ok();
+    }
+    let merge = ["stats", text(&model), "--merge", "a.safetensors", "--merge"];
+    let both = merge.into_iter().chain(["b.safetensors", "--out", "both.safetensors", "--json"]);
+    let both = dir.run(both).ok().json();
+    assert_eq!(both["about"]["corpus"], "a.txt, b.txt");
+    let edit = ["edit", text(&model), FACT, "--method", "rome", "--blocks", "0", "--keep-failed"];
+    let run = dir.run(edit.into_iter().chain(["--stats", "both.safetensors"]));
+    assert!(run.code == 0 || run.code == 3, "{}", run.stderr);
+    let twice = merge.into_iter().chain(["a.safetensors", "--out", "c.safetensors"]);
+    dir.run(twice).exits(1).complains("the same text, which would count twice");
 }
 
 #[test]

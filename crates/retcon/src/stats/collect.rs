@@ -43,6 +43,13 @@ pub fn n_bytes(model: &Model, n_blocks: usize) -> u64 {
     n_blocks as u64 * width * (width + 1) / 2 * size_of::<f64>() as u64
 }
 
+/// Bytes that computing them takes at most, beside the model: each look at how far they have come
+/// writes one out as a matrix, and again as its factor.
+pub fn peak_bytes(model: &Model, n_blocks: usize) -> u64 {
+    let width = model.spec().d_mlp as u64;
+    n_bytes(model, n_blocks) + 3 * width * width * size_of::<f64>() as u64
+}
+
 /// What people call the moment of a block.
 pub fn name(block: usize) -> String {
     format!("the second moment of the keys of block {block}")

@@ -8,6 +8,7 @@ mod collect;
 mod convergence;
 mod file;
 mod kept;
+mod merge;
 mod once;
 mod spaces;
 mod windows;
@@ -20,7 +21,7 @@ use retcon_model::{Model, Spec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use collect::{Plan, collect, n_bytes, name};
+pub use collect::{Plan, collect, n_bytes, name, peak_bytes};
 pub use file::{read, write};
 pub use kept::Kept;
 pub use once::Once;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use retcon::data::Corpus;
-use retcon::stats::{Kept, Nothing, Plan, Source, fingerprint};
+use retcon::stats::{Kept, Nothing, Plan, Source, collect, fingerprint};
 use retcon::{Model, Options};
 
 use crate::{fixture, model, with_ctx};
@@ -42,6 +42,43 @@ fn what_was_enough_for_one_plan_is_gone_on_with_for_another() {
     let (a, b) = (at_once.moments[&1].triangle(), in_parts.moments[&1].triangle());
     let largest = a.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6 * largest));
+}
+
+#[test]
+fn what_was_computed_apart_is_what_both_texts_give() {
+    let model = model("llama");
+    let texts = Corpus::own().texts;
+    let of = |name: &str, from: usize, to: usize| {
+        let corpus = Corpus { name: name.to_owned(), texts: texts[from..to].to_vec() };
+        let plan = Plan { tolerance: 0.0, ..Plan::default() };
+        with_ctx(0, &Nothing, |ctx| collect(ctx, &model, &corpus, &[0, 1], &plan, None)).unwrap()
+    };
+    let half = texts.len() / 2;
+    let (one, other) = (of("one", 0, half), of("other", half, texts.len()));
+    let both = one.clone().merge(&other).unwrap();
+    assert_eq!(both.about.n_tokens, one.about.n_tokens + other.about.n_tokens);
+    assert!(both.is_of(&model).unwrap() && both.about.corpus == "one, other");
+    for block in [0, 1] {
+        let (a, b) = (one.moment(block).unwrap(), other.moment(block).unwrap());
+        let sum = a.triangle().iter().zip(b.triangle()).map(|(a, b)| a + b);
+        let found = both.moment(block).unwrap();
+        assert_eq!(found.n_rows(), a.n_rows() + b.n_rows());
+        let largest = found.triangle().iter().fold(0.0f64, |most, x| most.max(x.abs()));
+        assert!(found.triangle().iter().zip(sum).all(|(x, y)| (x - y).abs() < 1e-9 * largest));
+    }
+    let refuse = |other: &retcon::stats::Statistics, message: &str| {
+        let error = one.clone().merge(other).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    };
+    refuse(&one, "they are of the same text, which would count twice");
+    let mut changed = other.clone();
+    changed.about.window = 9;
+    refuse(&changed, "they are of windows of 9, not 256");
+    changed.about.model = "another".to_owned();
+    refuse(&changed, "they are of another model");
+    changed = other.clone();
+    changed.moments.remove(&1);
+    refuse(&changed, "they are of other blocks");
 }
 
 #[test]
