@@ -1,0 +1,89 @@
+//! Keys of earlier edits: what is handed on, what later edits make of it, and what is refused.
+
+use std::sync::Arc;
+
+use faer::Mat;
+use retcon::Model;
+use retcon::data::Fact;
+use retcon::linalg::to_mat;
+use retcon::model::{Site, Spot};
+use serde_json::json;
+
+use crate::model;
+use crate::references::{
+    PREFIXES, change, check, columns, edit, inverse, mean_at, moment, offsets, scaled, texts,
+    three, two,
+};
+
+/// How much the bare prompt counts among the situations.
+const HALF: f64 = 0.5;
+
+/// Methods.md 1.7, consequence 3: recursive least squares. What came of all batches together is what
+/// one solve for all values and keys gives, whatever was written first.
+#[test]
+fn memit_with_past_keys_is_joint_ridge_regression_however_it_was_split() {
+    let model = model("llama");
+    let all = three();
+    let settings = json!({
+        "blocks": "0", "mu": 2.0, "past": true, "site": "mlp", "start": "all", "present": "all",
+    });
+    let words = PREFIXES.map(str::to_owned);
+    let mean = |model: &Model, fact: &Fact, spot| {
+        mean_at(model, &texts(model, fact, &words), Site::Block(0, spot), HALF)
+    };
+    for batches in [
+        vec![vec![0], vec![1], vec![2]],
+        vec![vec![2], vec![1], vec![0]],
+        vec![vec![0, 1], vec![2]],
+        vec![vec![2, 0], vec![1]],
+        vec![vec![0, 1, 2]],
+    ] {
+        let mut current = model.clone();
+        let (d, f) = (model.spec().d_model, model.spec().d_mlp);
+        let mut total = Mat::<f64>::zeros(d, f);
+        let (mut missing, mut keys) = (Vec::new(), Vec::new());
+        for batch in &batches {
+            let facts: Vec<Fact> = batch.iter().map(|&i| all[i].clone()).collect();
+            let delta = edit(&current, "memit", &facts, &settings, 3).unwrap();
+            let offsets = offsets(&current, &delta, &facts, &[0], &[Spot::MlpOut]);
+            for (i, fact) in facts.iter().enumerate() {
+                // v - W0 k, with v what the model had when the fact was written, and the offset.
+                let [now, first] = [&current, &model].map(|model| mean(model, fact, Spot::MlpOut));
+                let more = now.iter().zip(&first).enumerate();
+                missing.push(
+                    more.map(|(j, (now, first))| now + offsets[(j, i)] - first).collect::<Vec<_>>(),
+                );
+                // In block 0 keys don't change with its own down-projection.
+                keys.push(mean(&model, fact, Spot::MlpKey));
+            }
+            total += change(&delta, 0);
+            current = current.with(&Arc::new(delta)).unwrap();
+        }
+        let (missing, k) = (columns(&missing), columns(&keys));
+        let sum = scaled(2.0, &moment(&model, 0)) + &k * k.transpose();
+        let expected = missing * k.transpose() * inverse(&sum);
+        // Of `f32` passes and factors, batch after batch.
+        check(&format!("{batches:?}"), &total, &expected, 1e-4);
+    }
+}
+
+#[test]
+fn keys_are_handed_on_as_the_edited_model_has_them() {
+    let model = model("llama");
+    let facts = two();
+    let delta = edit(&model, "alphaedit", &facts, &json!({"blocks": "0,1"}), 3).unwrap();
+    let edited = model.with(&Arc::new(delta.clone())).unwrap();
+    for block in [0, 1] {
+        let key = |model: &Model, fact| {
+            let texts = texts(model, fact, &PREFIXES.map(str::to_owned));
+            mean_at(model, &texts, Site::Block(block, Spot::MlpKey), HALF)
+        };
+        let keys =
+            |model: &Model| columns(&facts.iter().map(|fact| key(model, fact)).collect::<Vec<_>>());
+        let stored = to_mat(&delta.state[&format!("blocks.{block}.mlp.key.past")]).unwrap();
+        check("keys", &stored.transpose().to_owned(), &keys(&edited), 1e-5);
+        // In the second block they are others than before the edit.
+        let moved = (keys(&edited) - keys(&model)).norm_l2() / keys(&model).norm_l2();
+        assert!((moved > 1e-3) == (block == 1), "{moved:e}");
+    }
+}
