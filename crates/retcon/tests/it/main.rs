@@ -15,6 +15,7 @@ mod past_keys;
 mod references;
 mod regularized;
 mod searches;
+mod solving;
 mod trace;
 mod train;
 
