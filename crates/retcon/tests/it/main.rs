@@ -16,6 +16,7 @@ mod references;
 mod regularized;
 mod searches;
 mod solving;
+mod statistics;
 mod trace;
 mod train;
 
