@@ -12,6 +12,7 @@ mod knowledge;
 mod lookup;
 mod measures;
 mod past_keys;
+mod promises;
 mod references;
 mod regularized;
 mod searches;
