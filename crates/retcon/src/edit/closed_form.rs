@@ -52,6 +52,7 @@ impl Editor for ClosedForm {
         };
         stage("prefixes");
         let subjects = Subject::of(model, facts, recipe.merge_subjects, &words)?;
+        recipe.check_subjects(subjects.len())?;
         recipe.prefixes = Some(words);
         let metrics = Metrics::new(ctx, model, &recipe, &blocks)?;
         stage("statistics");

@@ -272,6 +272,21 @@ impl Recipe {
         Ok(())
     }
 
+    /// Makes sure that the edits of `n` subjects can be solved for at once.
+    ///
+    /// # Errors
+    /// [`Error::BadSetting`] for ROME's published code and several: it writes one edit after another,
+    /// each with the key and the value of the model that the one before left.
+    pub(super) fn check_subjects(&self, n: usize) -> Result<()> {
+        if self.through == Of::All || n <= 1 {
+            return Ok(());
+        }
+        let expected = "all, for facts about several subjects: what was published for the bare \
+                        prompt's key writes one edit at a time";
+        let (expected, found) = (expected.to_owned(), "bare".to_owned());
+        Err(Error::BadSetting { key: "through", expected, found })
+    }
+
     /// The blocks that change, ascending. By depth, where nothing else is said: one at a fifth of it,
     /// or five that end at three tenths, which is where the published ones lie.
     ///

@@ -6,8 +6,9 @@
 //! equation 2; Gupta et al. 2024, "Rebuilding ROME" (arXiv 2403.07175) for `r-rome`.
 //! Deviations: the published code of ROME takes the key of the bare prompt in the numerator and the
 //! denominator and the mean over all situations in `C⁻¹ k*`, which makes some edits destroy the model;
-//! `start=bare`, `present=bare`, `through=bare` is that. Here all keys are the same; `rome` adds the
-//! offset to the mean value of all situations, `r-rome` to the bare prompt's, as its paper does.
+//! `start=bare`, `present=bare`, `through=bare` is that, for one subject at a time, as there. Here all
+//! keys are the same; `rome` adds the offset to the mean value of all situations, `r-rome` to the bare
+//! prompt's, as its paper does.
 //! Facts in one batch get a constraint each (EMMET's generalization). `rome` takes MEMIT's situations,
 //! in which the bare prompt counts as much as all prefixed ones: with the paper's 21 that count alike, a
 //! prompt that begins with its subject is often missed; `r-rome` keeps those.

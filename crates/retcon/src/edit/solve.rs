@@ -39,11 +39,15 @@ pub struct Solved {
 }
 
 /// Solves for the new keys `keys` `[width, n]`, beside `past` ones `[width, p]` at which nothing may
-/// change. With `through`, the values are to come out at those keys instead of `keys`, for one edit
-/// (the published code of ROME: its bare prompt's key).
+/// change. With `through`, the value of one edit is to come out at that key instead of its own (the
+/// published code of ROME: its bare prompt's key).
 ///
 /// # Errors
 /// [`crate::Error::Singular`], [`crate::Error::NotFinite`].
+///
+/// # Panics
+/// Where `through` is given and there is not one key: the published code writes one edit after another,
+/// each with keys and values of the model that the one before left, so there is no formula for several.
 pub fn solve(
     metric: &Metric,
     mu: f64,
@@ -56,6 +60,7 @@ pub fn solve(
         Mat::from_fn(width, p + n, |i, j| if j < p { past[(i, j)] } else { keys[(i, j - p)] });
     // The published asymmetry only exists for one key and a hard constraint.
     if let Some(through) = through {
+        assert_eq!((n, p), (1, 0), "one edit at a time");
         let scaled = metric.times(all.as_ref());
         let a = (through.transpose() * scaled.get(.., p..))[(0, 0)];
         let right = scaled.transpose() / a;

@@ -150,6 +150,11 @@ fn what_makes_no_sense_is_refused_by_name() {
         (vec![line], json!({"clamp": 0}), "clamp"),
         (vec![line], json!({"threshold": 1e-30, "metric": "null-space"}), "eigenvalue"),
         (vec![line], json!({"through": "bare"}), "through"),
+        (
+            vec![line, "The king of a {city} was => France"],
+            json!({"through": "bare", "mu": 0}),
+            "one edit at a time",
+        ),
     ] {
         let error = try_with(&lines, settings);
         assert!(error.contains(expected), "{error}");
