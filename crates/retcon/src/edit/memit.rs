@@ -28,6 +28,7 @@ fn pmet() -> Recipe {
         kl: 1.0,
         decay: 0.5,
         clamp: 0.75,
+        stop_leads: Some(1),
         stop_kl: Some(0.01),
         weight_when_leading: 0.1,
         spread: Spread::Root,

@@ -51,7 +51,7 @@ pub struct Recipe {
     pub stop_loss: f64,
     /// Or how often all tokens have to lead.
     pub stop_leads: Option<usize>,
-    /// The divergence above which no value is good enough.
+    /// The divergence above which that is not enough.
     pub stop_kl: Option<f64>,
     /// What the likelihood counts while all tokens lead.
     pub weight_when_leading: f64,
@@ -166,7 +166,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("clamp", "how long an offset may be, in lengths of what is there"),
     ("stop_loss", "the objective at which a value is good enough"),
     ("stop_leads", "or: how often in a row all tokens have to lead (ENCORE); null: never enough"),
-    ("stop_kl", "the divergence above which no value is good enough (PMET); null: none"),
+    ("stop_kl", "the divergence above which stop_leads is not enough (PMET); null: none"),
     ("weight_when_leading", "what the likelihood counts once all tokens lead (PMET)"),
     ("anchor", "the length that values are brought to (NAS): none, auto, or a number"),
     ("start", "what an offset is added to: the value of the bare prompt, or of all situations"),
@@ -265,6 +265,9 @@ impl Recipe {
         }
         if self.through == Of::Bare && (self.mu != Some(0.0) || self.past) {
             return bad("through", "all, unless mu is 0 and past is false", "bare".to_owned());
+        }
+        if let (Some(kl), None) = (self.stop_kl, self.stop_leads) {
+            return bad("stop_kl", "null, unless stop_leads is set", kl.to_string());
         }
         if let Some(n) = self.prefix_tokens.iter().find(|n| !(1..=100).contains(*n)) {
             return bad("prefix_tokens", "lengths from 1 to 100", n.to_string());

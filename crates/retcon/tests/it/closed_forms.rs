@@ -155,6 +155,7 @@ fn what_makes_no_sense_is_refused_by_name() {
             json!({"through": "bare", "mu": 0}),
             "one edit at a time",
         ),
+        (vec![line], json!({"stop_kl": 0.01}), "stop_leads"),
     ] {
         let error = try_with(&lines, settings);
         assert!(error.contains(expected), "{error}");

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use retcon::edit::lookup::{Query, query};
 use retcon::edit::prefixes::situations;
 use retcon::edit::subject::Subject;
-use retcon::edit::value::{Search, Stop, search};
+use retcon::edit::value::{Found, Search, Stop, search};
 use retcon::model::tap::{Offset, Record};
 use retcon::model::{Batch, Model, Part, Site, Spot, WeightId};
 use retcon::stats::Nothing;
@@ -59,77 +59,107 @@ struct Plain<'a> {
     search: &'a Search,
 }
 
-impl Plain<'_> {
-    fn at(&self, offset: &[f64]) -> f64 {
+impl<'a> Plain<'a> {
+    /// Of the fact `line`, bare and behind each prefix, with an offset at `spot` of block 0.
+    fn new(model: &'a Model, line: &str, spot: Spot, search: &'a Search) -> Self {
+        let fact = &facts(&[line])[0];
+        let site = Site::Block(0, spot);
+        let text = |query: Query| {
+            let position = query.subject.clone().unwrap().end - 1;
+            (query, position)
+        };
+        let prompts = situations(&fact.prompt, &PREFIXES.map(str::to_owned)).unwrap();
+        let texts: Vec<_> = prompts
+            .iter()
+            .map(|prompt| text(query(model, prompt, &fact.target_new).unwrap()))
+            .collect();
+        let mut seen = Record::only([site]);
+        let (bare, position) = &texts[0];
+        let rows: Vec<u32> = (0..bare.ids.len() as u32).collect();
+        model.run(&Batch::new([&bare.ids]).unwrap(), &rows, &mut seen).unwrap();
+        let x0 = norm(&seen.seen[&site].narrow(0, *position, 1).unwrap());
+        let essence = text(subjects(model, line)[0].essence.query.clone());
+        Self { model, texts, essence, site, x0, search }
+    }
+
+    fn log_probs(&self, (query, position): &(Query, usize), offset: &[f64]) -> Vec<Vec<f64>> {
         let by: Vec<f32> = offset.iter().map(|&x| x as f32).collect();
         let by = Var::constant(Tensor::from_vec(by, (1, offset.len()), &Device::Cpu).unwrap());
-        let zero = Var::constant(by.value().zeros_like().unwrap());
+        let rows = log_probs(self.model, &query.ids, &query.at, self.site, *position, &by);
+        rows.to_vec2().unwrap()
+    }
+
+    fn at(&self, offset: &[f64]) -> f64 {
+        let norm = offset.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let decay = self.search.decay * norm / (self.x0 * self.x0);
+        self.unlikely(offset) + self.search.kl * self.divergence(offset) + decay
+    }
+
+    /// The mean over texts of what their objects' tokens have in nats, on average.
+    fn unlikely(&self, offset: &[f64]) -> f64 {
         let mut loss = 0.0;
-        for (query, position) in &self.texts {
-            let rows = log_probs(self.model, &query.ids, &query.at, self.site, *position, &by);
-            let rows = rows.to_vec2::<f64>().unwrap();
-            let nll = rows.iter().zip(&query.object).map(|(row, &token)| -row[token as usize]);
+        for text in &self.texts {
+            let rows = self.log_probs(text, offset);
+            let nll = rows.iter().zip(&text.0.object).map(|(row, &token)| -row[token as usize]);
             loss += nll.sum::<f64>() / rows.len() as f64 / self.texts.len() as f64;
         }
-        let (essence, position) = &self.essence;
-        let said = |by: &Var| {
-            let at = &essence.at;
-            let rows = log_probs(self.model, &essence.ids, at, self.site, *position, by);
-            rows.to_vec2::<f64>().unwrap().remove(0)
-        };
-        let (p, q) = (said(&by), said(&zero));
-        let kl: f64 = p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum();
-        let norm = offset.iter().map(|x| x * x).sum::<f64>().sqrt();
-        loss + self.search.kl * kl + self.search.decay * norm / (self.x0 * self.x0)
+        loss
     }
+
+    /// KL(edited to unedited) after the subject.
+    fn divergence(&self, offset: &[f64]) -> f64 {
+        let said = |offset: &[f64]| self.log_probs(&self.essence, offset).remove(0);
+        let (p, q) = (said(offset), said(&vec![0.0; offset.len()]));
+        p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
+    }
+
+    /// Whether every token of the object is the likeliest, in all texts.
+    fn leads(&self, offset: &[f64]) -> bool {
+        self.texts.iter().all(|text| {
+            let rows = self.log_probs(text, offset);
+            let mut rows = rows.iter().zip(&text.0.object);
+            rows.all(|(row, &token)| row.iter().all(|x| *x <= row[token as usize]))
+        })
+    }
+}
+
+fn norm(x: &Tensor) -> f64 {
+    let squares = x.to_dtype(DType::F64).unwrap().sqr().unwrap().sum_all().unwrap();
+    squares.to_scalar::<f64>().unwrap().sqrt()
+}
+
+fn subjects(model: &Model, line: &str) -> Vec<Subject> {
+    Subject::of(model, &facts(&[line]), true, &PREFIXES.map(str::to_owned)).unwrap()
+}
+
+/// What is found for one fact, and the offset.
+fn found(model: &Model, line: &str, plan: &Search) -> (Found, Vec<f64>) {
+    let found = with_ctx(0, &Nothing, |ctx| search(ctx, model, &subjects(model, line), plan));
+    let found = found.unwrap();
+    let offset = found.offsets.to_dtype(DType::F64).unwrap().flatten_all().unwrap();
+    let offset = offset.to_vec1().unwrap();
+    (found, offset)
 }
 
 /// The objective that the search reports is that of the published formula, at the offset that it gives.
 fn check(name: &str, line: &str, spot: Spot) {
     let model = model(name);
-    let fact = facts(&[line]);
-    let prefixes = PREFIXES.map(str::to_owned);
-    let subjects = Subject::of(&model, &fact, true, &prefixes).unwrap();
     let plan = plan(spot);
-    let found = with_ctx(0, &Nothing, |ctx| search(ctx, &model, &subjects, &plan)).unwrap();
-    let site = Site::Block(0, spot);
-    let text = |query: Query| {
-        let position = query.subject.clone().unwrap().end - 1;
-        (query, position)
-    };
-    let texts: Vec<_> = situations(&fact[0].prompt, &prefixes)
-        .unwrap()
-        .iter()
-        .map(|prompt| text(query(&model, prompt, &fact[0].target_new).unwrap()))
-        .collect();
-    let mut seen = Record::only([site]);
-    let (bare, position) = &texts[0];
-    let rows: Vec<u32> = (0..bare.ids.len() as u32).collect();
-    model.run(&Batch::new([&bare.ids]).unwrap(), &rows, &mut seen).unwrap();
-    let x0 = seen.seen[&site].narrow(0, *position, 1).unwrap();
-    let norm = |x: &Tensor| {
-        let squares = x.to_dtype(DType::F64).unwrap().sqr().unwrap().sum_all().unwrap();
-        squares.to_scalar::<f64>().unwrap().sqrt()
-    };
-    let essence = text(subjects[0].essence.query.clone());
-    let plain = Plain { model: &model, texts, essence, site, x0: norm(&x0), search: &plan };
-    let offset: Vec<f64> =
-        found.offsets.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let plain = Plain::new(&model, line, spot, &plan);
+    let (found, offset) = found(&model, line, &plan);
     let (reported, expected) = (found.outcomes[0].loss, plain.at(&offset));
     // The pass is in `f32`.
     assert!((reported - expected).abs() < 1e-4 * expected, "{name}: {reported} {expected}");
     // It has come down, and the offset is in its ball.
     let zero = vec![0.0; offset.len()];
     assert!(reported < plain.at(&zero), "{name}");
-    assert!(norm(&found.offsets) <= 0.6 * norm(&x0) * (1.0 + 1e-6));
+    assert!(norm(&found.offsets) <= 0.6 * plain.x0 * (1.0 + 1e-6));
     assert_eq!(found.outcomes[0].n_steps, 4);
 
     // The steps are Adam's on that objective: followed here by its finite differences, in `f64`, on a
     // few directions; all others are followed by their gradients at the same places.
     let one = Search { steps: 2, ..plan.clone() };
-    let first = with_ctx(0, &Nothing, |ctx| search(ctx, &model, &subjects, &one)).unwrap();
-    let first: Vec<f64> =
-        first.offsets.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let (_, first) = self::found(&model, line, &one);
     let (mut agree, n) = (0, 12);
     for i in 0..n {
         /// Small against 1, large against what `f32` leaves of a loss.
@@ -149,17 +179,62 @@ fn check(name: &str, line: &str, spot: Spot) {
 #[test]
 fn a_value_never_leaves_the_ball_around_what_was_there() {
     let model = model("llama");
-    let fact = facts(&["The capital of {France} is => Rome"]);
-    let subjects = Subject::of(&model, &fact, true, &PREFIXES.map(str::to_owned)).unwrap();
     // So tight that the first step would leave it.
     let tight = Search { clamp: 0.05, ..plan(Spot::MlpOut) };
-    let found = with_ctx(0, &Nothing, |ctx| search(ctx, &model, &subjects, &tight)).unwrap();
-    let norm = |x: &Tensor| {
-        let squares = x.to_dtype(DType::F64).unwrap().sqr().unwrap().sum_all().unwrap();
-        squares.to_scalar::<f64>().unwrap().sqrt()
-    };
+    let (found, _) = found(&model, "The capital of {France} is => Rome", &tight);
     let share = norm(&found.offsets) / norm(&found.before);
     assert!(share > 0.0499 && share <= 0.05 * (1.0 + 1e-6), "{share}");
+}
+
+/// Methods.md 4.5: it stops where all tokens are the likeliest and the divergence is small, or where the
+/// objective is.
+#[test]
+fn pmets_search_stops_where_tokens_lead_and_little_else_moves_or_the_objective_is_small() {
+    let defaults = (Method::find("pmet").unwrap().defaults)();
+    for (key, value) in [("stop_leads", 1.0), ("stop_kl", 0.01), ("stop_loss", 0.05)] {
+        assert_eq!(defaults[key].as_f64(), Some(value), "{key}");
+    }
+    // Where the object is read at the subject, an offset soon makes it lead.
+    let (model, line) = (model("llama"), "The king of a {city} => France");
+    let with = |steps: usize, loss: f64, leads: Option<usize>, kl: f64| Search {
+        steps,
+        clamp: 20.0,
+        decay: 1e-3,
+        stop: Stop { loss, leads, kl, weight_when_leading: 0.1 },
+        ..plan(Spot::Out)
+    };
+    let all = with(100, 0.0, Some(1), f64::INFINITY);
+    let plain = Plain::new(&model, line, Spot::Out, &all);
+    let outcome = |plan: &Search| {
+        let (found, offset) = found(&model, line, plan);
+        (found.outcomes[0], offset)
+    };
+    // It stops at the first offset with which all tokens lead.
+    let (first, offset) = outcome(&all);
+    assert!(
+        first.satisfied && first.n_steps > 1 && plain.leads(&offset),
+        "{first:?} {}",
+        plain.leads(&offset)
+    );
+    let (before, one_less) = outcome(&with(first.n_steps, 0.0, Some(1), f64::INFINITY));
+    assert!(!before.satisfied && !plain.leads(&one_less));
+    // The divergence there has to be small enough,
+    let divergence = plain.divergence(&offset);
+    assert!(divergence > 0.0);
+    let n_steps = |kl| outcome(&with(first.n_steps + 3, 0.0, Some(1), kl)).0.n_steps;
+    // of a pass in `f32`
+    assert_eq!(n_steps(divergence * 1.001), first.n_steps);
+    assert!(n_steps(divergence * 0.999) > first.n_steps);
+    // unless the objective is.
+    let (small, _) = outcome(&with(100, first.loss * 1.001, Some(1), 0.0));
+    assert!(small.satisfied && small.n_steps <= first.n_steps, "{small:?}");
+    // Once all lead, the likelihood counts a tenth.
+    let (next, offset) = outcome(&with(first.n_steps + 2, 0.0, Some(1), 0.0));
+    let expected = plain.at(&offset) - 0.9 * plain.unlikely(&offset);
+    assert!((next.loss - expected).abs() < 1e-4 * expected, "{} {expected}", next.loss);
+    // Where nothing is small it goes on, whatever leads.
+    let (on, offset) = outcome(&with(first.n_steps + 3, 0.0, Some(1), 0.0));
+    assert!(!on.satisfied && on.n_steps == first.n_steps + 2 && plain.divergence(&offset) > 0.0);
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub struct Stop {
     pub loss: f64,
     /// Or every token of the object has led in all situations this often (ENCORE).
     pub leads: Option<usize>,
-    /// But not while the divergence is above this (PMET).
+    /// For which the divergence must not be above this (PMET).
     pub kl: f64,
     /// What the likelihood counts while every token leads (PMET).
     pub weight_when_leading: f64,

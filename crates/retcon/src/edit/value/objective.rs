@@ -76,9 +76,9 @@ impl<'a> Objective<'a> {
             let length: f64 = sites.map(|site| rates[site] * lengths.per_row[site]).sum();
             let total = unlikely + self.search.kl * divergence + length;
             let stop = &self.search.stop;
-            let done = total < stop.loss || stop.leads.is_some_and(|n| self.led[subject] >= n);
+            let leads = stop.leads.is_some_and(|n| self.led[subject] >= n);
             losses.push(total);
-            satisfied.push(done && divergence <= stop.kl);
+            satisfied.push(total < stop.loss || leads && divergence <= stop.kl);
         }
         Ok(Evaluations { loss, losses, satisfied })
     }
