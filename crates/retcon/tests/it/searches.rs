@@ -10,7 +10,7 @@ use retcon::edit::value::{Found, Search, Stop, search};
 use retcon::model::tap::{Offset, Record};
 use retcon::model::{Batch, Model, Part, Site, Spot, WeightId};
 use retcon::stats::Nothing;
-use retcon::{Delta, Method};
+use retcon::{Delta, Error, Method};
 use retcon_kernels::autograd::Var;
 use serde_json::{Value, json};
 
@@ -251,6 +251,37 @@ fn a_value_at_the_block_makes_the_published_objective_small() {
 #[test]
 fn a_value_where_positions_see_later_ones_is_searched_in_whole_passes() {
     check("bert", "the capital of {france} is [MASK] . => rome", Spot::MlpOut);
+}
+
+/// A search in the last block was told of by an error of a tensor, or by nothing: rounding errors of the
+/// divergence's gradient moved the value.
+#[test]
+fn a_value_in_the_last_block_is_refused_where_nothing_reads_it() {
+    let model = model("gptj");
+    let last = model.spec().n_blocks - 1;
+    let try_with = |method: &str, line: &str| {
+        let given =
+            json!({"blocks": last.to_string(), "metric": "identity", "prefixes": ["Because"]});
+        let editor = (Method::find(method).unwrap().editor)(given.as_object().unwrap().clone());
+        with_ctx(1, &Nothing, |ctx| editor.unwrap().edit(ctx, &model, &facts(&[line])))
+    };
+    for (method, line) in [
+        ("rome", "The capital of {France} is => Rome"),
+        ("memit", "The capital of {France} is => Rome"),
+        ("pmet", "The capital of {France} is => Rome"),
+        // Here it is read, but not what is inside of the block.
+        ("pmet", "The king of a {city} => France"),
+    ] {
+        let error = try_with(method, line).unwrap_err();
+        assert!(
+            matches!(error, Error::NothingReads { block } if block == last),
+            "{method}: {error}"
+        );
+    }
+    for method in ["rome", "memit"] {
+        let delta = try_with(method, "The king of a {city} => France").unwrap();
+        assert!(delta.norm().unwrap() > 0.0, "{method}");
+    }
 }
 
 fn edit(model: &Model, method: &str, lines: &[&str], settings: &Value) -> Delta {

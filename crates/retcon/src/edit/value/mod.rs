@@ -25,9 +25,9 @@ use super::Ctx;
 use super::optim::{Apart, Outcome, Unknown, minimize_each};
 use super::subject::{Situation, Subject};
 use super::walk::Walk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use objective::Objective;
-use prepared::Prepared;
+use prepared::{Prepared, is_direct};
 
 /// How values are searched.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,13 +83,15 @@ pub struct Found {
 /// Searches a value for each of `subjects`.
 ///
 /// # Errors
-/// [`crate::Error::Diverged`], [`crate::Error::Canceled`], and what the model reports.
+/// [`Error::NothingReads`] in a last block, [`Error::Diverged`], [`Error::Canceled`], and what the model
+/// reports.
 pub fn search(
     ctx: &Ctx<'_>,
     model: &Model,
     subjects: &[Subject],
     search: &Search,
 ) -> Result<Found> {
+    check_is_read(model, subjects, search)?;
     let (mut offsets, mut before, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut states, mut walk) = (Vec::new(), Walk::at(search.first_changed));
     for group in groups(model, subjects) {
@@ -114,6 +116,21 @@ pub fn search(
     let [offsets, states, before] =
         [offsets, states, before].map(|rows: Vec<Tensor>| Tensor::cat(&rows, 0));
     Ok(Found { offsets: offsets?, states: states?, before: before?, walk, outcomes })
+}
+
+/// Makes sure that what is asked depends on an offset. Nothing after the last block takes it from one
+/// position to another, so there it matters only where the object is read at the subject's last token.
+fn check_is_read(model: &Model, subjects: &[Subject], search: &Search) -> Result<()> {
+    let is_read = |subject: &Subject| {
+        let mut situations = subject.situations.iter();
+        situations.any(|situation| situation.query.at.contains(&(situation.lookup as u32)))
+    };
+    let is_last = search.block + 1 == model.spec().n_blocks;
+    // Inside of the last block there are rows only where something is read.
+    if is_last && !(is_direct(model, search) && subjects.iter().all(is_read)) {
+        return Err(Error::NothingReads { block: search.block });
+    }
+    Ok(())
 }
 
 /// Runs of subjects that are searched for at once: as many as keep what backward needs within a

@@ -121,7 +121,7 @@ impl<'a> Prepared<'a> {
 
 /// Whether an offset to the site is an offset to the block's output, and nothing else: so it is for
 /// the MLP's output where nothing stands between that and the residual stream.
-fn is_direct(model: &Model, search: &Search) -> bool {
+pub(super) fn is_direct(model: &Model, search: &Search) -> bool {
     let is_pre = model.spec().norm_order == NormOrder::Pre;
     match search.spots.as_slice() {
         [Spot::Out] => true,
