@@ -5,7 +5,7 @@ use candle_core::DType;
 use faer::Mat;
 use retcon_model::Model;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::linalg::to_mat;
 
 /// The norm that values are brought to.
@@ -18,12 +18,20 @@ pub(super) fn name(block: usize) -> String {
 
 /// The keys of all edits that `model` carries in `block`, a column each: `[width, n]`; none where they
 /// are not `wanted`.
+///
+/// # Errors
+/// [`Error::WrongState`] where a delta has keys that are not of that width: its file is damaged, or
+/// was made by something else.
 pub(super) fn keys(model: &Model, block: usize, width: usize, wanted: bool) -> Result<Mat<f64>> {
     let mut all: Vec<Mat<f64>> = Vec::new();
     for delta in model.deltas().iter().filter(|_| wanted) {
-        if let Some(keys) = delta.state.get(&name(block)) {
-            all.push(to_mat(keys)?);
+        let Some(keys) = delta.state.get(&name(block)) else { continue };
+        let found = keys.dims().to_vec();
+        if found.len() != 2 || found[1] != width {
+            let (name, expected) = (name(block), format!("[keys, {width}]"));
+            return Err(Error::WrongState { name, expected, found });
         }
+        all.push(to_mat(keys)?);
     }
     let n = all.iter().map(Mat::nrows).sum();
     let mut keys = Mat::zeros(width, n);

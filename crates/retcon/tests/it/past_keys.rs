@@ -87,3 +87,20 @@ fn keys_are_handed_on_as_the_edited_model_has_them() {
         assert!((moved > 1e-3) == (block == 1), "{moved:e}");
     }
 }
+
+#[test]
+fn keys_of_another_width_are_refused_by_name() {
+    let model = model("llama");
+    let delta = edit(&model, "alphaedit", &two()[..1], &json!({"blocks": "0"}), 3).unwrap();
+    let name = "blocks.0.mlp.key.past";
+    let whole = delta.state[name].clone();
+    for damaged in [whole.narrow(1, 0, 5).unwrap(), whole.flatten_all().unwrap()] {
+        let mut delta = delta.clone();
+        delta.state.insert(name.to_owned(), damaged.clone());
+        let edited = model.with(&Arc::new(delta)).unwrap();
+        let error =
+            edit(&edited, "alphaedit", &two()[1..], &json!({"blocks": "0"}), 3).unwrap_err();
+        let retcon::Error::WrongState { name: told, found, .. } = &error else { panic!("{error}") };
+        assert_eq!((told.as_str(), found.as_slice()), (name, damaged.dims()));
+    }
+}
