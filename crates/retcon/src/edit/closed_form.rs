@@ -115,8 +115,19 @@ struct Change {
     update: Update,
     /// Its norm over that of the weight.
     relative: f64,
+    /// How it was solved for.
+    solved: Numerics,
+}
+
+/// How a change was solved for, for the record.
+#[derive(Clone, Copy)]
+struct Numerics {
     /// The condition number of what was solved with.
     condition: f64,
+    /// What was added to diagonals, as a share of their mean; 0 where nothing was singular.
+    ridge: f64,
+    /// The directions that may change, where those are not all.
+    n_free: Option<usize>,
 }
 
 impl Written<'_> {
@@ -211,8 +222,13 @@ impl Written<'_> {
             };
             let through = through.as_ref().map(Mat::as_ref);
             let mu = self.recipe.mu(keys.nrows());
-            let solved = solve(&metrics.of(block)?, mu, keys.as_ref(), past.as_ref(), through)?;
-            let change = self.change(block, missing, solved.right, solved.condition)?;
+            let metric = metrics.of(block)?;
+            let solved = solve(&metric, mu, keys.as_ref(), past.as_ref(), through)?;
+            let n_free = metric.n_free();
+            // It is as large as a weight.
+            drop(metric);
+            let numerics = Numerics { condition: solved.condition, ridge: solved.ridge, n_free };
+            let change = self.change(block, missing, solved.right, numerics)?;
             current =
                 current.with_updates(&BTreeMap::from([(down(block), change.update.clone())]))?;
             changes.push(change);
@@ -225,7 +241,7 @@ impl Written<'_> {
         block: usize,
         left: Mat<f64>,
         right: Mat<f64>,
-        condition: f64,
+        solved: Numerics,
     ) -> Result<Change> {
         let what = format!("the change to block {block}");
         let device = self.model.device();
@@ -250,7 +266,7 @@ impl Written<'_> {
         if relative > LIMIT {
             return Err(Error::TooLarge { block, relative, limit: LIMIT });
         }
-        Ok(Change { update, relative, condition })
+        Ok(Change { update, relative, solved })
     }
 }
 
@@ -337,7 +353,19 @@ impl ClosedForm {
                 "satisfied": outcome.satisfied,
             })
         };
-        let block = |(block, change): (&usize, &Change)| json!({"block": block, "relative_norm": change.relative, "condition": change.condition});
+        let block = |(block, change): (&usize, &Change)| {
+            let Numerics { condition, ridge, n_free } = change.solved;
+            let mut of = json!({
+                "block": block,
+                "relative_norm": change.relative,
+                "condition": condition,
+                "ridge": ridge,
+            });
+            if let Some(n_free) = n_free {
+                of["directions"] = n_free.into();
+            }
+            of
+        };
         let scores = json!({
             "values": written.subjects.iter().zip(&written.found.outcomes).map(subject).collect::<Vec<_>>(),
             "blocks": written.blocks.iter().zip(&changes).map(block).collect::<Vec<_>>(),

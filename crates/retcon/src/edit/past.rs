@@ -43,10 +43,20 @@ pub(super) fn keys(model: &Model, block: usize, width: usize, wanted: bool) -> R
 }
 
 /// The norm that the first edit brought its values to.
+///
+/// # Errors
+/// [`Error::WrongState`] where a delta has something else there.
 pub(super) fn anchor(model: &Model) -> Result<Option<f64>> {
     let found = model.deltas().iter().find_map(|delta| delta.state.get(ANCHOR));
     let norm = |tensor: &candle_core::Tensor| -> Result<f64> {
-        Ok(tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?[0])
+        let numbers = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+        match numbers.as_slice() {
+            &[norm] => Ok(norm),
+            _ => {
+                let (name, expected) = (ANCHOR.to_owned(), "[1]".to_owned());
+                Err(Error::WrongState { name, expected, found: tensor.dims().to_vec() })
+            }
+        }
     };
     found.map(norm).transpose()
 }

@@ -36,6 +36,9 @@ pub struct Solved {
     pub right: Mat<f64>,
     /// The condition number of what was solved with, about.
     pub condition: f64,
+    /// What had to be added to the diagonals of what was solved with, as a share of their mean; 0 where
+    /// nothing was singular.
+    pub ridge: f64,
 }
 
 /// Solves for the new keys `keys` `[width, n]`, beside `past` ones `[width, p]` at which nothing may
@@ -64,13 +67,14 @@ pub fn solve(
         let scaled = metric.times(all.as_ref());
         let a = (through.transpose() * scaled.get(.., p..))[(0, 0)];
         let right = scaled.transpose() / a;
-        return Ok(Solved { right: right.get(p.., ..).to_owned(), condition: 1.0 });
+        let right = right.get(p.., ..).to_owned();
+        return Ok(Solved { right, condition: metric.condition(), ridge: metric.ridge() });
     }
-    if p + n < metric.n_directions(width) || mu == 0.0 {
-        dual(metric, mu, all.as_ref(), n)
-    } else {
-        primal(metric, mu, all.as_ref(), n)
-    }
+    let solved = match p + n < metric.n_directions(width) || mu == 0.0 {
+        true => dual(metric, mu, all.as_ref(), n),
+        false => primal(metric, mu, all.as_ref(), n),
+    }?;
+    Ok(Solved { ridge: solved.ridge.max(metric.ridge()), ..solved })
 }
 
 /// By the keys' Gram matrix.
@@ -84,7 +88,7 @@ fn dual(metric: &Metric, mu: f64, all: MatRef<'_, f64>, n: usize) -> Result<Solv
     let factor = Factor::new(&gram, "the Gram matrix of the keys")?;
     let chosen = Mat::from_fn(total, n, |i, j| if i == total - n + j { 1.0 } else { 0.0 });
     let right = factor.solve(chosen.as_ref()).transpose() * scaled.transpose();
-    Ok(Solved { right, condition: factor.condition() })
+    Ok(Solved { right, condition: factor.condition(), ridge: factor.ridge })
 }
 
 /// In the space of keys.
@@ -102,10 +106,26 @@ fn primal(metric: &Metric, mu: f64, all: MatRef<'_, f64>, n: usize) -> Result<So
         Metric::NullSpace(space) => (&space.basis * solved).transpose().to_owned(),
         _ => solved.transpose().to_owned(),
     };
-    Ok(Solved { right, condition: factor.condition() })
+    Ok(Solved { right, condition: factor.condition(), ridge: factor.ridge })
 }
 
 impl Metric {
+    /// What had to be added to the moment's diagonal, as a share of its mean.
+    fn ridge(&self) -> f64 {
+        if let Self::Moment(_, factor) = self { factor.ridge } else { 0.0 }
+    }
+
+    /// The condition number of the moment, about.
+    fn condition(&self) -> f64 {
+        if let Self::Moment(_, factor) = self { factor.condition() } else { 1.0 }
+    }
+
+    /// The directions that may change at all, where those are not all.
+    #[must_use]
+    pub fn n_free(&self) -> Option<usize> {
+        if let Self::NullSpace(space) = self { Some(space.basis.ncols()) } else { None }
+    }
+
     /// `M keys`.
     fn times(&self, keys: MatRef<'_, f64>) -> Mat<f64> {
         match self {

@@ -63,7 +63,7 @@ impl Given {
     }
 }
 
-/// Methods.md 4.1 and 4.2, with the same keys throughout.
+/// ROME (Meng et al. 2022, equation 2) and r-ROME (Gupta et al. 2024), with the same keys throughout.
 fn rome(given: &Given) -> Mat<f64> {
     given.rank_one(&inverse(&given.c), &given.k)
 }
@@ -78,7 +78,7 @@ fn rome_without_statistics(given: &Given) -> Mat<f64> {
     given.rank_one(&given.identity(), &given.k)
 }
 
-/// Methods.md 4.3 with `λ = 3` and `α = 0.1`: the constraints' Gram matrix gets `α I`.
+/// EMMET (Gupta et al. 2024) with `λ = 3` and `α = 0.1`: the constraints' Gram matrix gets `α I`.
 fn emmet(given: &Given) -> Mat<f64> {
     let c = inverse(&scaled(3.0, &given.c));
     let n = given.k.ncols();
@@ -86,7 +86,7 @@ fn emmet(given: &Given) -> Mat<f64> {
     &given.r * inverse(&d) * given.k.transpose() * &c
 }
 
-/// Methods.md 4.4 with `λ = 2`.
+/// MEMIT (Meng et al. 2023, equation 14) with `λ = 2`.
 fn memit(given: &Given) -> Mat<f64> {
     let sum = scaled(2.0, &given.c) + &given.k * given.k.transpose();
     &given.r * given.k.transpose() * inverse(&sum)
@@ -97,20 +97,20 @@ fn memit_seq(given: &Given) -> Mat<f64> {
     &given.r * given.k.transpose() * inverse(&(scaled(2.0, &given.c) + given.sum()))
 }
 
-/// Methods.md 4.9 with `λ = 2` and `β = 0.5`.
+/// ENCORE (Gupta et al. 2025) with `λ = 2` and `β = 0.5`.
 fn encore(given: &Given) -> Mat<f64> {
     let sum = scaled(2.0, &given.c) + scaled(0.5, &given.identity()) + given.sum();
     &given.r * given.k.transpose() * inverse(&sum)
 }
 
-/// Methods.md 4.6 with `L2 = 0.5`, as a solve that is not symmetric.
+/// AlphaEdit (Fang et al. 2025) with `L2 = 0.5`, as a solve that is not symmetric.
 fn alphaedit(given: &Given) -> Mat<f64> {
     let p = given.projector(0.2);
     let sum = &p * given.sum() + scaled(0.5, &given.identity());
     (inverse(&sum) * &p * &given.k * given.r.transpose()).transpose().to_owned()
 }
 
-/// Methods.md 4.7: the share of the numbers that change most in proportion.
+/// RECT (Gu et al. 2024): the share of the numbers that change most in proportion.
 fn rect(change: &Mat<f64>, weight: &Mat<f64>, share: f64) -> Mat<f64> {
     let (n, m) = (change.nrows(), change.ncols());
     let relative = |i: usize, j: usize| (change[(i, j)] / weight[(i, j)]).abs();

@@ -18,7 +18,7 @@ use crate::references::{
 /// How much the bare prompt counts among the situations.
 const HALF: f64 = 0.5;
 
-/// Methods.md 1.7, consequence 3: recursive least squares. What came of all batches together is what
+/// Recursive least squares. What came of all batches together is what
 /// one solve for all values and keys gives, whatever was written first.
 #[test]
 fn memit_with_past_keys_is_joint_ridge_regression_however_it_was_split() {

@@ -49,7 +49,7 @@ fn log_probs(
     logits.broadcast_sub(&exp.log().unwrap()).unwrap()
 }
 
-/// The objective of methods.md 1.5 at an offset, in `f64` from the logits on.
+/// The objective of a value at an offset (Meng et al. 2022, equation 4), in `f64` from the logits on.
 struct Plain<'a> {
     model: &'a Model,
     texts: Vec<(Query, usize)>,
@@ -186,7 +186,7 @@ fn a_value_never_leaves_the_ball_around_what_was_there() {
     assert!(share > 0.0499 && share <= 0.05 * (1.0 + 1e-6), "{share}");
 }
 
-/// Methods.md 4.5: it stops where all tokens are the likeliest and the divergence is small, or where the
+/// PMET (Li et al. 2023): it stops where all tokens are the likeliest and the divergence is small, or where the
 /// objective is.
 #[test]
 fn pmets_search_stops_where_tokens_lead_and_little_else_moves_or_the_objective_is_small() {

@@ -1,5 +1,5 @@
 //! The one solve behind all closed forms, on random matrices, against what each of them was published
-//! as, with explicit inverses: methods.md 1.7 and its consequences.
+//! as, with explicit inverses, and what follows from their being one.
 
 use std::sync::Arc;
 
@@ -230,4 +230,21 @@ fn ultraedits_primal_is_its_dual() {
         check("primal", &found, &primal, TOLERANCE);
         check("dual", &found, &dual, TOLERANCE);
     }
+}
+
+#[test]
+fn what_had_to_be_added_where_keys_are_the_same_is_told() {
+    let keys = random(WIDTH, 3, 8);
+    let twice = Mat::from_fn(WIDTH, 4, |i, j| keys[(i, j.min(2))]);
+    let ridge = |metric: &Metric, keys: &Mat<f64>| {
+        solve(metric, 0.0, keys.as_ref(), none().as_ref(), None).unwrap().ridge
+    };
+    assert_eq!(ridge(&Metric::Identity, &keys), 0.0);
+    assert!(ridge(&Metric::Identity, &twice) > 0.0);
+    // A moment of fewer keys than they are wide is singular itself.
+    let few = random(WIDTH, 6, 9);
+    let few = metric_of(&(&few * few.transpose()));
+    assert!(ridge(&few, &keys) > 0.0 && ridge(&metric_of(&moment()), &keys) == 0.0);
+    let (space, _) = null_space();
+    assert_eq!((space.n_free(), few.n_free()), (Some(5), None));
 }
