@@ -68,7 +68,7 @@ fn rome(given: &Given) -> Mat<f64> {
     given.rank_one(&inverse(&given.c), &given.k)
 }
 
-/// The code of ROME as it was published (4.1): the bare prompt's key in numerator and denominator.
+/// The code of ROME as it was published: the bare prompt's key in numerator and denominator.
 fn rome_as_published(given: &Given) -> Mat<f64> {
     given.rank_one(&inverse(&given.c), &given.bare)
 }
@@ -92,7 +92,7 @@ fn memit(given: &Given) -> Mat<f64> {
     &given.r * given.k.transpose() * inverse(&sum)
 }
 
-/// MEMIT_seq (4.4): past keys in the bracket.
+/// MEMIT in a sequence (`MEMIT_seq` in the code of AlphaEdit): past keys in the bracket.
 fn memit_seq(given: &Given) -> Mat<f64> {
     &given.r * given.k.transpose() * inverse(&(scaled(2.0, &given.c) + given.sum()))
 }
