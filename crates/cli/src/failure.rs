@@ -231,7 +231,10 @@ fn data_hint(error: &data::Error) -> Option<&'static str> {
         | data::Error::NotWritten { .. } => {
             Some("`retcon data` lists the formats, and `retcon data FORMAT` the keys of one")
         }
-        data::Error::Io { .. } => Some("name a file that can be read; for --facts, - is stdin"),
+        data::Error::Io { .. } => Some(
+            "name a file that can be read: --facts takes facts, one a line, or - for stdin, \
+             and --data cases",
+        ),
         _ => None,
     }
 }

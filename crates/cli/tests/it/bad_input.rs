@@ -179,7 +179,7 @@ fn files_of_facts_that_are_none() {
         run.complains("facts.jsonl").complains(message);
     }
     let run = dir.run(["edit", text(&model), "--facts", "nowhere.txt"]).exits(1);
-    run.complains("nowhere.txt").complains("hint: --facts takes a file of facts");
+    run.complains("nowhere.txt").complains("--facts takes facts, one a line, or - for stdin");
     let run = dir.run(["edit", text(&model), FACT, "The capital of {France} is => Rome"]).exits(1);
     run.complains("two facts contradict each other");
 }
