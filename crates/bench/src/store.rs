@@ -318,13 +318,15 @@ impl Store {
             select.query_map([job], row)?.collect::<rusqlite::Result<Vec<Found>>>()
         })?;
         let answers = |(case, online, readings, error): (usize, bool, String, Option<String>)| {
-            let readings = self.parse("what was said", &readings)?;
+            let readings = self.parse(&format!("what was said in job {job}"), &readings)?;
             Ok(Answers { case, online, readings, error })
         };
         let answers = found.into_iter().map(answers).collect::<Result<Vec<_>>>()?;
         let select = "SELECT texts FROM moved WHERE job = ?1";
         let moved = self.at(|db| db.query_row(select, [job], |row| row.get(0)).optional())?;
-        let moved = moved.map(|text: String| self.parse("how texts moved", &text)).transpose()?;
+        let moved = moved
+            .map(|text: String| self.parse(&format!("how texts moved in job {job}"), &text))
+            .transpose()?;
         Ok(Measured { answers, moved: moved.unwrap_or_default(), ..Measured::default() })
     }
 

@@ -11,7 +11,7 @@ use retcon::{Ctx, Model};
 
 use crate::cache;
 use crate::job::{Statistics, Text};
-use crate::render::bytes;
+use crate::render::{bytes, plural};
 use crate::shell::Shell;
 
 impl Statistics {
@@ -66,7 +66,8 @@ pub(crate) fn before(model: &Model, n_blocks: usize, is_own: bool) -> Vec<String
          models, and a text of yours (--corpus) is better"
             .to_owned()
     });
-    let memory = format!("{needed} for the statistics of {n_blocks} blocks, beside the model");
+    let blocks = plural(n_blocks, "block");
+    let memory = format!("{needed} for the statistics of {blocks}, beside the model");
     own.into_iter().chain([memory]).collect()
 }
 

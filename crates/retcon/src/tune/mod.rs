@@ -233,6 +233,7 @@ fn is_of_settings(error: &Error) -> bool {
             | E::Singular { .. }
             | E::NotFinite { .. }
             | E::NoNullSpace { .. }
+            | E::NothingReads { .. }
     )
 }
 
