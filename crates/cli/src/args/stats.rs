@@ -60,6 +60,9 @@ pub(crate) struct Tune {
     /// Choose anew where a choice is kept
     #[arg(long)]
     pub(crate) again: bool,
+    /// Begin no trial after so many minutes; what edits choose by themselves has 30
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) minutes: Option<f64>,
     #[command(flatten)]
     pub(crate) statistics: Statistics,
     /// Of everything random

@@ -1,6 +1,7 @@
 //! `tune`: a sweep of trial edits, kept for the edits that follow.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use retcon::stats::Source;
@@ -11,8 +12,11 @@ use serde_json::{Map, Value, json};
 use super::Outcome;
 use crate::cache;
 use crate::job::Tune;
-use crate::render::{pairs, percent, progress, table};
+use crate::render::{pairs, percent, plural, progress, table};
 use crate::shell::Shell;
+
+/// How long a sweep goes on that nobody asked for.
+const MOST: Duration = Duration::from_secs(30 * 60);
 
 /// Chooses settings, or tells what was chosen before.
 pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
@@ -23,10 +27,14 @@ pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
         Some(kept) => kept,
         None => {
             let statistics = job.statistics.source(shell)?;
-            sweep(shell, &model, job.method, statistics.as_ref(), job.seed)?
+            sweep(shell, &model, job.method, statistics.as_ref(), job.seed, job.limit)?
         }
     };
     shell.say(evidence(&tuned))?;
+    if tuned.n_left_out > 0 {
+        let n = plural(tuned.n_left_out, "candidate");
+        shell.note(format!("the time was over before {n} could be tried: --again --minutes N"))?;
+    }
     shell.say(format!(
         "\n{}",
         pairs([
@@ -63,11 +71,12 @@ pub(crate) fn settle(
         None => {
             let n = n_edits(model, method);
             shell.note(format!(
-                "choosing blocks and numbers of {} for this model by up to {n} trial edits, once \
-                 (--no-tune takes them by depth)",
-                method.name
+                "choosing blocks and numbers of {} for this model by up to {n} trial edits, once, \
+                 within about {} minutes (--no-tune takes them by depth)",
+                method.name,
+                MOST.as_secs() / 60
             ))?;
-            match sweep(shell, model, method, statistics, 0) {
+            match sweep(shell, model, method, statistics, 0, Some(MOST)) {
                 Ok(tuned) => tuned,
                 Err(error) if knows_too_little(&error) => {
                     shell.note(format!("{error}: blocks are taken by depth"))?;
@@ -103,11 +112,12 @@ fn sweep(
     method: &'static Method,
     statistics: &dyn Source,
     seed: u64,
+    limit: Option<Duration>,
 ) -> Result<Tuned> {
     let bar = progress::steps(shell);
     let report = |p: &_| progress::step(&bar, p);
     let ctx = Ctx { seed, progress: &report, cancel: shell.cancel, statistics };
-    let tuned = tune::tune(&ctx, model, method);
+    let tuned = tune::tune(&ctx, model, method, limit);
     bar.finish_and_clear();
     let tuned = tuned?;
     let path = path(model, method)?;

@@ -1,6 +1,7 @@
 //! Statistics and sweeps: which text, which blocks, which method.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use retcon::edit::scope::Blocks;
@@ -31,6 +32,7 @@ pub(crate) struct Tune {
     pub(crate) model: ModelRef,
     pub(crate) method: &'static Method,
     pub(crate) again: bool,
+    pub(crate) limit: Option<Duration>,
     pub(crate) statistics: Statistics,
     pub(crate) seed: u64,
 }
@@ -59,7 +61,10 @@ pub(super) fn stats(args: args::Stats) -> Result<Stats> {
 }
 
 pub(super) fn tune(args: args::Tune) -> Result<Tune> {
+    let limit = args.minutes.map(|minutes| Duration::try_from_secs_f64(60.0 * minutes));
+    let limit = limit.transpose().map_err(|_| usage("--minutes: expected 0 or more"))?;
     Ok(Tune {
+        limit,
         model: ModelRef::parse(&args.model)?,
         method: Method::find(&args.method)?,
         again: args.again,

@@ -131,6 +131,13 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     assert_eq!(trials(&of_file["tuned"]), tried);
     let edit = ["edit", "knowing", FACT, "--method", "memit", "--keep-failed"];
     dir.run(edit).complains("memit is tuned for this model");
+    // Without time the first candidate alone is tried, and what is left out is said.
+    let at_once = dir.run(tune.into_iter().chain(["--minutes", "0"])).ok();
+    let at_once = at_once.complains("the time was over before").json();
+    assert_eq!(trials(&at_once["tuned"]).len(), 1);
+    let n = at_once["tuned"]["n_left_out"].as_u64().unwrap() as usize;
+    assert_eq!(n + 1, tried.len());
+    dir.run(tune.into_iter().chain(["--minutes", "-1"])).exits(2).complains("--minutes: expected");
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! A trial edits one fact, asks for it, for it in other words, and for others of its relation, and is
 //! undone; it counts how likely each object is, since a handful of facts tells too little by which of
 //! them are said. All candidates meet the same facts, so the number of edits is bounded and known
-//! beforehand but for what tracing adds, and one seed gives one result.
+//! beforehand but for what tracing adds, and one seed gives one result, where the time is enough: once
+//! that is over no candidate is begun, the likeliest ones come first, and what was left out is counted.
 
 mod candidates;
 mod cases;
@@ -16,7 +17,7 @@ mod traced;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use retcon_model::{Delta, Model};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ pub struct Tuned {
     /// The block where restored MLPs bring back most of an answer whose subject was hidden.
     #[serde(deserialize_with = "Option::deserialize")]
     pub traced: Option<usize>,
+    /// Candidates that were not tried, as the time was over.
+    #[serde(default)]
+    pub n_left_out: usize,
 }
 
 /// Some settings, and how well edits with them did.
@@ -100,13 +104,20 @@ const MARGIN: f64 = 0.02;
 /// Facts that the model must know for a choice to mean anything.
 const N_FACTS_MIN: usize = 3;
 
-/// Chooses settings of `method` for `model`, without its deltas.
+/// Chooses settings of `method` for `model`, without its deltas, in about the time that is given: the
+/// first candidate is tried in any case, and a trial that was begun ends.
 ///
 /// # Errors
 /// [`Error::KnowsTooLittle`] where the model knows too few of the facts that come with the library,
 /// [`Error::Canceled`], and what the method reports. A trial that diverges, or solves what can't be
 /// solved, is a bad one and no error.
-pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tuned> {
+pub fn tune(
+    ctx: &Ctx<'_>,
+    model: &Model,
+    method: &'static Method,
+    limit: Option<Duration>,
+) -> Result<Tuned> {
+    let start = Instant::now();
     let model = &model.base();
     let (cases, n_known) = cases::cases(model, N_FACTS, ctx.seed)?;
     if cases.len() < N_FACTS_MIN {
@@ -119,10 +130,20 @@ pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tun
     get_all(ctx, model, method, &blocks)?;
     let fixed = candidates::fixed(model, method, ctx.seed)?;
     let mut sweep = Sweep { ctx, model, method, cases: &cases, fixed, trials: Vec::new(), best: 0 };
+    let mut n_left_out = 0;
+    let is_over = || limit.is_some_and(|limit| start.elapsed() > limit);
     for settings in blocks {
+        if is_over() && !sweep.trials.is_empty() {
+            n_left_out += 1;
+            continue;
+        }
         sweep.run(settings)?;
     }
     for (key, value) in candidates::numbers(model, method) {
+        if is_over() {
+            n_left_out += 1;
+            continue;
+        }
         let mut settings = sweep.trials[sweep.best].settings.clone();
         settings.insert(key, value);
         sweep.run(settings)?;
@@ -138,6 +159,7 @@ pub fn tune(ctx: &Ctx<'_>, model: &Model, method: &'static Method) -> Result<Tun
         trials,
         n_known,
         traced,
+        n_left_out,
     })
 }
 
