@@ -111,7 +111,7 @@ function boardCell(row, metric, range, best, n, opens) {
   return el('td', { class: [opens, best && 'best'].filter(Boolean).join(' ') || null },
     el('span', { class: 'mean' }, best && el('span', { class: 'star', title: 'best of this column' }, '★'), best && hidden('best: '), shown(score[0], unit)),
     el('span', { class: 'bar', style, 'aria-hidden': 'true' }),
-    el('small', {}, interval(score, unit), n !== score[3] && ` · n ${grouped(score[3])}`));
+    el('small', {}, score[3] > 1 && interval(score, unit), n !== score[3] && ` · n ${grouped(score[3])}`));
 }
 
 /** Where edits failed, the numbers are those of the model without them, which changes nothing else. */
