@@ -199,20 +199,18 @@ impl Doing<'_> {
 
 /// Whether an error would meet every other edit as well, so that going on makes no sense.
 fn is_final(error: &Failure) -> bool {
-    if matches!(error, Failure::Model(retcon::model::Error::NotFinite { .. })) {
-        return false;
-    }
-    matches!(
-        error,
-        Failure::Canceled
-            | Failure::Model(_)
-            | Failure::NoStatistics { .. }
-            | Failure::TooFewTokens { .. }
-            | Failure::BadStatistics { .. }
-            | Failure::BadSetting { .. }
-            | Failure::BadSettings { .. }
-            | Failure::NoBlock { .. }
-            | Failure::SharedBlocks { .. }
-            | Failure::BadFolder { .. }
-    )
+    let of_model = |error: &_| !matches!(error, retcon::model::Error::NotFinite { .. });
+    matches!(error, Failure::Model(error) if of_model(error))
+        || matches!(
+            error,
+            Failure::Canceled
+                | Failure::NoStatistics { .. }
+                | Failure::TooFewTokens { .. }
+                | Failure::BadStatistics { .. }
+                | Failure::BadSetting { .. }
+                | Failure::BadSettings { .. }
+                | Failure::NoBlock { .. }
+                | Failure::SharedBlocks { .. }
+                | Failure::BadFolder { .. }
+        )
 }

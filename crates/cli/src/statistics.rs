@@ -47,10 +47,13 @@ impl Source for Told<'_> {
         let note = |text: String| {
             let _ = self.shell.note(text);
         };
-        if self.kept.find(model, blocks)?.is_none() {
-            before(model, blocks.len(), self.is_own).into_iter().for_each(note);
-        }
-        let found = self.kept.statistics(ctx, model, blocks)?;
+        let found = match self.kept.find(model, blocks)? {
+            Some(found) => found.into(),
+            None => {
+                before(model, blocks.len(), self.is_own).into_iter().for_each(note);
+                self.kept.statistics(ctx, model, blocks)?
+            }
+        };
         if !found.about.converged {
             note(format!("the statistics of keys: {}", state(&found)));
         }

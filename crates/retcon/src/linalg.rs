@@ -129,6 +129,17 @@ pub fn check_finite(matrix: MatRef<'_, f64>, what: &str) -> Result<()> {
     Err(Error::NotFinite { what: what.to_owned() })
 }
 
+/// The columns of both, those of `a` first.
+pub(crate) fn side_by_side(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
+    let n = a.ncols();
+    Mat::from_fn(a.nrows(), n + b.ncols(), |i, j| if j < n { a[(i, j)] } else { b[(i, j - n)] })
+}
+
+/// The rows of both, those of `a` first.
+pub(crate) fn stacked(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
+    side_by_side(a.transpose(), b.transpose()).transpose().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

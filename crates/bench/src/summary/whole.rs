@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use retcon::eval::bootstrap::Score;
-use retcon::eval::drift::Drift;
 use retcon::eval::held::{Holds, Moved};
 
 use super::SEED;
@@ -43,27 +42,20 @@ impl Whole {
                 self.add("text.perplexity", unit, moved.nll[1], n_scored(moved));
             }
             if let (Some(name), Some(right)) = (answers(moved.holds), moved.right) {
-                self.add(name, unit, flag(right[1]), 1.0);
+                self.add(name, unit, f64::from(right[1]), 1.0);
             }
         }
     }
 
     /// The same in one number for all texts, of a case that is edited alone.
     pub(super) fn add_case(&mut self, unit: usize, moved: &[Moved]) {
-        let texts: Vec<Moved> = moved.iter().copied().filter(|m| m.holds != Holds::Kept).collect();
-        if !texts.is_empty() {
-            let drift = Drift::of(&texts);
-            self.add("text.kl", unit, drift.mean_kl, 1.0);
-            self.add("text.top1", unit, drift.top1_agreement, 1.0);
-            let n: f64 = texts.iter().map(n_scored).sum();
-            let nll: f64 = texts.iter().map(|moved| moved.nll[1] * n_scored(moved)).sum();
-            self.add("text.perplexity", unit, nll / n.max(1.0), 1.0);
-        }
-        for holds in [Holds::General, Holds::Arithmetic, Holds::Kept] {
-            let right = moved.iter().filter(|moved| moved.holds == holds);
-            let right: Vec<f64> = right.filter_map(|m| Some(flag(m.right?[1]))).collect();
-            if let (Some(name), false) = (answers(holds), right.is_empty()) {
-                self.add(name, unit, right.iter().sum::<f64>() / right.len() as f64, 1.0);
+        let mut of_texts = Self::default();
+        of_texts.add_texts(moved);
+        for (name, texts) in of_texts.0 {
+            let total = |of: fn(&Weighed) -> f64| texts.values().map(of).sum::<f64>();
+            let weight = total(|text| text.weight);
+            if weight > 0.0 {
+                self.add(name, unit, total(|text| text.sum) / weight, 1.0);
             }
         }
     }
@@ -107,10 +99,6 @@ fn answers(holds: Holds) -> Option<&'static str> {
 fn n_scored(moved: &Moved) -> f64 {
     let last = usize::from(moved.holds == Holds::Text && moved.n_positions > 1);
     (moved.n_positions - last) as f64
-}
-
-fn flag(is: bool) -> f64 {
-    f64::from(u8::from(is))
 }
 
 /// The same text without any edit.

@@ -187,19 +187,8 @@ fn all(
     model: &Model,
     statistics: &dyn Source,
 ) -> Result<()> {
-    let bar = progress::steps(shell);
-    let lines = progress::Lines::new();
-    let report = |p: &_| {
-        progress::step(&bar, p);
-        if lines.is_first() {
-            // What was done before took no time now.
-            bar.reset_eta();
-        }
-        if let Some(line) = lines.line(p).filter(|_| bar.is_hidden()) {
-            // Where it can't be told, the work goes on.
-            let _ = shell.note(line);
-        }
-    };
+    let long = progress::Long::new(shell);
+    let report = |p: &_| long.tell(p);
     let ctx = Ctx { seed: 0, progress: &report, cancel: shell.cancel, statistics };
     let silent = Ctx { progress: &|_| (), ..ctx };
     let others =
@@ -212,6 +201,6 @@ fn all(
         let theirs = others.into_iter().map(|other| other.join().expect("a worker never panics"));
         theirs.fold(mine, Result::and)
     });
-    bar.finish_and_clear();
+    long.finish();
     Ok(done?)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use retcon::edit::recipe::{Recipe, ValueSite};
 use retcon::model::Model;
 use retcon::stats::{Kept, Source, Statistics, write};
@@ -65,10 +65,7 @@ fn merge(shell: &Shell, job: &Stats, model: &Model) -> Result<Outcome> {
     let mut all: Option<Statistics> = None;
     for path in &job.merge {
         let part = stats::read(path)?;
-        if !part.is_of(model)? {
-            let what = "they are of another model, or of another tokenizer".to_owned();
-            bail!(retcon::Error::BadStatistics { path: path.clone(), what });
-        }
+        part.check_is_of(model, path)?;
         all = Some(match all {
             None => part,
             Some(all) => {

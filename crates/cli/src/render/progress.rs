@@ -43,44 +43,49 @@ pub(crate) fn step(bar: &ProgressBar, progress: &Progress) {
     bar.set_position(progress.done as u64);
 }
 
-/// Lines in place of a bar, for long work that is told to a file: now and then one.
-pub(crate) struct Lines(Mutex<Told>);
-
-struct Told {
-    /// When the first was told, and how much was done then.
-    first: Option<(Instant, usize)>,
-    /// Whether anybody has asked for the first.
-    is_asked: bool,
-    last: Instant,
+/// Long work that goes on from what earlier runs have done: a bar, or now and then a line where that is
+/// hidden, as in a file.
+pub(crate) struct Long<'a> {
+    shell: &'a Shell,
+    bar: ProgressBar,
+    /// When the first was told, how much was done then, and when the last line was.
+    told: Mutex<Option<(Instant, usize, Instant)>>,
 }
 
-impl Lines {
-    /// Time between two of them.
+impl<'a> Long<'a> {
+    /// Time between two lines.
     const EVERY: Duration = Duration::from_secs(60);
 
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Told { first: None, is_asked: false, last: Instant::now() }))
+    pub(crate) fn new(shell: &'a Shell) -> Self {
+        Self { shell, bar: steps(shell), told: Mutex::new(None) }
     }
 
-    /// Whether this is the first time that it is asked.
-    pub(crate) fn is_first(&self) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut told.is_asked, true)
-    }
-
-    /// How far the work is, and how long it will go on as it did so far; `None` too soon after the last.
-    pub(crate) fn line(&self, progress: &Progress) -> Option<String> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Tells how far the work is.
+    pub(crate) fn tell(&self, progress: &Progress) {
+        step(&self.bar, progress);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let (start, done) = *told.first.get_or_insert((now, progress.done));
-        if now - told.last < Self::EVERY || progress.done == done {
-            return None;
+        let Some((start, done, last)) = told.as_mut() else {
+            // What was done before took no time now.
+            self.bar.reset_eta();
+            *told = Some((now, progress.done, now));
+            return;
+        };
+        if !self.bar.is_hidden() || now - *last < Self::EVERY || progress.done == *done {
+            return;
         }
-        told.last = now;
-        let each = (now - start).as_secs_f64() / (progress.done - done) as f64;
+        *last = now;
+        let each = (now - *start).as_secs_f64() / (progress.done - *done) as f64;
         let left = each * progress.total.saturating_sub(progress.done) as f64;
         let left = HumanDuration(Duration::from_secs_f64(left));
-        Some(format!("{}: {} of {}, {left} left", progress.stage, progress.done, progress.total))
+        let Progress { stage, done, total, .. } = progress;
+        // Where it can't be told, the work goes on.
+        let _ = self.shell.note(format!("{stage}: {done} of {total}, {left} left"));
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 }
 

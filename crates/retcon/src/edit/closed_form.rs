@@ -22,7 +22,7 @@ use super::walk::{Walk, averaged};
 use super::{Ctx, Editor, record};
 use crate::data::Fact;
 use crate::error::{Error, Result};
-use crate::linalg::{Factor, check_finite, mean, to_mat, to_tensor};
+use crate::linalg::{Factor, check_finite, mean, side_by_side, stacked, to_mat, to_tensor};
 use crate::stats::{self, Statistics};
 
 /// A recipe under the name of a method.
@@ -268,9 +268,7 @@ impl Written<'_> {
         }
         Ok(Change { update, relative, solved })
     }
-}
 
-impl Written<'_> {
     /// The change with which all changes to the block so far, this one with them, are condensed: what
     /// earlier edits have added counts, against the weight that no edit has touched.
     fn condensed(
@@ -282,52 +280,25 @@ impl Written<'_> {
     ) -> Result<(Mat<f64>, Mat<f64>)> {
         let device = self.model.device();
         let weight = self.model.base().weight(down(block))?.to_tensor(device)?;
-        let mut lefts = vec![left];
-        let mut rights = vec![right];
-        for delta in self.model.deltas() {
-            match delta.updates.get(&down(block)) {
-                Some(Update::LowRank { left, right }) => {
-                    lefts.push(to_mat(left)?);
-                    rights.push(to_mat(right)?);
-                }
-                Some(Update::Dense(dense)) => {
-                    let dense = to_mat(dense)?;
-                    rights.push(Mat::identity(dense.ncols(), dense.ncols()));
-                    lefts.push(dense);
-                }
-                None => {}
+        let earlier =
+            self.model.deltas().iter().filter_map(|delta| delta.updates.get(&down(block)));
+        let sum = |a: Result<Update>, b: Result<Update>| Ok(a?.plus(&b?)?);
+        let Some(earlier) = earlier.cloned().map(Ok).reduce(sum).transpose()? else {
+            return condensed(left, right, &weight, base);
+        };
+        let (l, r) = match earlier {
+            Update::LowRank { left, right } => (to_mat(&left)?, to_mat(&right)?),
+            Update::Dense(dense) => {
+                let n = dense.dims()[1];
+                (to_mat(&dense)?, Mat::identity(n, n))
             }
-        }
-        let (all_left, all_right) = (side_by_side(&lefts), stacked(&rights));
-        let (left, right) = condensed(all_left, all_right, &weight, base)?;
+        };
+        let whole = (side_by_side(left.as_ref(), l.as_ref()), stacked(right.as_ref(), r.as_ref()));
+        let (left, right) = condensed(whole.0, whole.1, &weight, base)?;
         // What earlier edits have added is there already.
-        let minus: Vec<Mat<f64>> = lefts.drain(1..).map(|left| faer::Scale(-1.0) * left).collect();
-        let lefts: Vec<Mat<f64>> = std::iter::once(left).chain(minus).collect();
-        let rights: Vec<Mat<f64>> = std::iter::once(right).chain(rights.drain(1..)).collect();
-        Ok((side_by_side(&lefts), stacked(&rights)))
+        let minus = faer::Scale(-1.0) * l;
+        Ok((side_by_side(left.as_ref(), minus.as_ref()), stacked(right.as_ref(), r.as_ref())))
     }
-}
-
-/// The columns of all.
-fn side_by_side(parts: &[Mat<f64>]) -> Mat<f64> {
-    let mut all = Mat::zeros(parts[0].nrows(), parts.iter().map(Mat::ncols).sum());
-    let mut from = 0;
-    for part in parts {
-        all.as_mut().subcols_mut(from, part.ncols()).copy_from(part);
-        from += part.ncols();
-    }
-    all
-}
-
-/// The rows of all.
-fn stacked(parts: &[Mat<f64>]) -> Mat<f64> {
-    let mut all = Mat::zeros(parts.iter().map(Mat::nrows).sum(), parts[0].ncols());
-    let mut from = 0;
-    for part in parts {
-        all.as_mut().subrows_mut(from, part.nrows()).copy_from(part);
-        from += part.nrows();
-    }
-    all
 }
 
 /// The weight that is written.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use faer::{Mat, MatRef};
 
 use crate::error::Result;
-use crate::linalg::{Factor, NullSpace};
+use crate::linalg::{Factor, NullSpace, side_by_side};
 
 /// What makes a change small.
 #[derive(Debug)]
@@ -59,8 +59,7 @@ pub fn solve(
     through: Option<MatRef<'_, f64>>,
 ) -> Result<Solved> {
     let (width, n, p) = (keys.nrows(), keys.ncols(), past.ncols());
-    let all =
-        Mat::from_fn(width, p + n, |i, j| if j < p { past[(i, j)] } else { keys[(i, j - p)] });
+    let all = side_by_side(past, keys);
     // The published asymmetry only exists for one key and a hard constraint.
     if let Some(through) = through {
         assert_eq!((n, p), (1, 0), "one edit at a time");

@@ -309,7 +309,10 @@ fn log_probs(model: &Model, x: &Var, rows: Range<usize>) -> Result<Vec<f32>> {
 /// infinite where it is no number.
 fn kl(p: &[f32], q: &[f32]) -> f64 {
     // What is impossible adds nothing.
-    let term = |(&p, &q): (&f32, &f32)| if p.exp() > 0.0 { p.exp() * (p - q) } else { 0.0 };
+    let term = |(&p, &q): (&f32, &f32)| {
+        let probability = p.exp();
+        if probability > 0.0 { probability * (p - q) } else { 0.0 }
+    };
     let sum: f64 = p.iter().zip(q).map(term).map(f64::from).sum();
     if sum.is_nan() { f64::INFINITY } else { sum.max(0.0) }
 }

@@ -14,6 +14,7 @@ mod spaces;
 mod windows;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use retcon_kernels::moment::Moment;
@@ -84,6 +85,18 @@ impl Statistics {
     pub fn is_of(&self, model: &Model) -> Result<bool> {
         let n_blocks = self.about.n_blocks;
         Ok(n_blocks <= model.spec().n_blocks && fingerprint(model, n_blocks)? == self.about.model)
+    }
+
+    /// Makes sure that they, which were read at `path`, are of `model`.
+    ///
+    /// # Errors
+    /// [`Error::BadStatistics`], and as [`Statistics::is_of`].
+    pub fn check_is_of(&self, model: &Model, path: &Path) -> Result<()> {
+        if self.is_of(model)? {
+            return Ok(());
+        }
+        let what = "they are of another model, or of another tokenizer".to_owned();
+        Err(Error::BadStatistics { path: path.to_owned(), what })
     }
 
     /// The second moment of the keys of `block` as editors want it: of all tokens, with what begins
@@ -205,12 +218,12 @@ pub struct Given {
 
 impl Source for Given {
     fn statistics(&self, _: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Arc<Statistics>> {
-        let bad = |what: String| Error::BadStatistics { path: self.path.clone(), what };
-        if !self.statistics.is_of(model)? {
-            return Err(bad("they are of another model, or of another tokenizer".to_owned()));
-        }
+        self.statistics.check_is_of(model, &self.path)?;
         match blocks.iter().find(|block| !self.statistics.moments.contains_key(block)) {
-            Some(block) => Err(bad(format!("they have no block {block}"))),
+            Some(block) => {
+                let what = format!("they have no block {block}");
+                Err(Error::BadStatistics { path: self.path.clone(), what })
+            }
             None => Ok(self.statistics.clone()),
         }
     }

@@ -117,7 +117,7 @@ pub fn tune(
     method: &'static Method,
     limit: Option<Duration>,
 ) -> Result<Tuned> {
-    let start = Instant::now();
+    let until = limit.map(|limit| Instant::now() + limit);
     let model = &model.base();
     let (cases, n_known) = cases::cases(model, N_FACTS, ctx.seed)?;
     if cases.len() < N_FACTS_MIN {
@@ -129,26 +129,26 @@ pub fn tune(
     let ctx = &Ctx { statistics: &statistics, ..*ctx };
     get_all(ctx, model, method, &blocks)?;
     let fixed = candidates::fixed(model, method, ctx.seed)?;
-    let mut sweep = Sweep { ctx, model, method, cases: &cases, fixed, trials: Vec::new(), best: 0 };
-    let mut n_left_out = 0;
-    let is_over = || limit.is_some_and(|limit| start.elapsed() > limit);
+    let mut sweep = Sweep {
+        ctx,
+        model,
+        method,
+        cases: &cases,
+        fixed,
+        until,
+        trials: Vec::new(),
+        best: 0,
+        n_left_out: 0,
+    };
     for settings in blocks {
-        if is_over() && !sweep.trials.is_empty() {
-            n_left_out += 1;
-            continue;
-        }
         sweep.run(settings)?;
     }
     for (key, value) in candidates::numbers(model, method) {
-        if is_over() {
-            n_left_out += 1;
-            continue;
-        }
         let mut settings = sweep.trials[sweep.best].settings.clone();
         settings.insert(key, value);
         sweep.run(settings)?;
     }
-    let mut trials = sweep.trials;
+    let (mut trials, n_left_out) = (sweep.trials, sweep.n_left_out);
     let settings = trials[sweep.best].settings.clone();
     trials.sort_by(|a, b| b.score().total_cmp(&a.score()));
     Ok(Tuned {
@@ -189,14 +189,21 @@ struct Sweep<'a> {
     method: &'static Method,
     cases: &'a [Case],
     fixed: Map<String, Value>,
+    /// When the time is over.
+    until: Option<Instant>,
     trials: Vec<Trial>,
     /// The index of the one that is best by more than chance.
     best: usize,
+    n_left_out: usize,
 }
 
 impl Sweep<'_> {
-    /// Tries settings on all facts.
+    /// Tries settings on all facts, unless the time is over.
     fn run(&mut self, settings: Map<String, Value>) -> Result<()> {
+        if !self.trials.is_empty() && self.until.is_some_and(|until| Instant::now() > until) {
+            self.n_left_out += 1;
+            return Ok(());
+        }
         let mut given = self.fixed.clone();
         given.extend(settings.clone());
         let editor = (self.method.editor)(given)?;

@@ -8,7 +8,7 @@ const axes = [...new Set(cases.flatMap((item) => item.questions.map((question) =
 const firstPage = () => ({ page: '', open: '' });
 
 const caseMethod = select('case-method', 'case', 'method',
-  [[EDITED, 'all edited'], ...options(methods), ...(rows.some((row, i) => row.unedited && results.some((result) => result.row === i)) ? [['unedited', 'unedited']] : [])], firstPage);
+  [[EDITED, 'all edited'], ...options(methods), ...(results.some(({ row }) => rows[row].unedited) ? [['unedited', 'unedited']] : [])], firstPage);
 const caseSetting = select('case-setting', 'case', 'setting', [['', 'all'], ...options(settings)], firstPage);
 const caseGroup = select('case-group', 'case', 'group', [['', 'all'], ...options(groups)], firstPage);
 const caseAxis = select('case-axis', 'case', 'axis', [['', 'all'], ...options(axes)], firstPage);
