@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub struct Preset {
     /// The methods that they belong to.
     pub methods: Vec<String>,
-    /// The models, by the names that people use.
+    /// The models, by the names that people use; after a colon the variant of the method, if it is one.
     pub models: Vec<String>,
     /// Where they were published.
     pub source: String,
@@ -66,6 +66,10 @@ mod tests {
             }
         }
         assert!(n > 30);
+        let encore = Method::find("memit").unwrap().preset("llama-3-8b:encore").unwrap();
+        assert!(encore["past"] == true && encore["stop_leads"] == 2);
+        let nas = Method::find("alphaedit").unwrap().preset("llama-3-8b:nas").unwrap();
+        assert_eq!(nas["anchor"], "auto");
         let file: File = toml::from_str(include_str!("presets.toml")).unwrap();
         let is_known = |name: &String| METHODS.iter().any(|method| method.name == name);
         assert!(file.preset.iter().flat_map(|preset| &preset.methods).all(is_known));
