@@ -55,7 +55,7 @@ impl Source for Told<'_> {
             }
         };
         if !found.about.converged {
-            note(format!("the statistics of keys: {}", state(&found)));
+            note(format!("the statistics of keys: {}", state(&found.about)));
         }
         Ok(found)
     }
@@ -75,8 +75,8 @@ pub(crate) fn before(model: &Model, n_blocks: usize, is_own: bool) -> Vec<String
 }
 
 /// How far an estimate has come.
-pub(crate) fn state(found: &stats::Statistics) -> &'static str {
-    match (found.about.converged, found.about.surprise.is_empty(), found.about.ended) {
+pub(crate) fn state(about: &stats::About) -> &'static str {
+    match (about.converged, about.surprise.is_empty(), about.ended) {
         (true, ..) => "converged",
         (false, true, _) => "how far it has come is not known: no keys were held out",
         (false, false, true) => "the text ended before the estimate converged: more text is better",

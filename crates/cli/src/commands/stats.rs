@@ -92,7 +92,7 @@ fn show(
     let mut lines = vec![
         ("text", about.corpus.clone()),
         ("tokens", about.n_tokens.to_string()),
-        ("estimate", statistics::state(found).to_owned()),
+        ("estimate", statistics::state(about).to_owned()),
     ];
     lines.extend(time.map(|time| ("time", time)));
     lines.push(("file", path.clone()));

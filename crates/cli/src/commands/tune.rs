@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use retcon::stats::Source;
+use retcon::stats::{About, Source};
 use retcon::tune::{self, Trial, Tuned, n_edits};
 use retcon::{Ctx, Error, Method, Model};
 use serde_json::{Map, Value, json};
@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 use super::Outcome;
 use crate::cache;
 use crate::job::Tune;
-use crate::render::{pairs, percent, plural, progress, table};
+use crate::render::{count, pairs, percent, plural, progress, table};
 use crate::shell::Shell;
+use crate::statistics::state;
 
 /// How long a sweep goes on that nobody asked for.
 const MOST: Duration = Duration::from_secs(30 * 60);
@@ -35,21 +36,18 @@ pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
         let n = plural(tuned.n_left_out, "candidate");
         shell.note(format!("the time was over before {n} could be tried: --again --minutes N"))?;
     }
-    shell.say(format!(
-        "\n{}",
-        pairs([
-            ("chosen", plain(&tuned.settings)),
-            ("facts", format!("{} of those asked are known to the model", tuned.n_known)),
-            (
-                "traced",
-                match tuned.traced {
-                    Some(block) => format!("restored MLPs bring back most around block {block}"),
-                    None => "restored MLPs bring back nothing".to_owned(),
-                },
-            ),
-            ("file", path.display().to_string()),
-        ])
-    ))?;
+    let traced = match tuned.traced {
+        Some(block) => format!("restored MLPs bring back most around block {block}"),
+        None => "restored MLPs bring back nothing".to_owned(),
+    };
+    let mut lines = vec![
+        ("chosen", plain(&tuned.settings)),
+        ("facts", format!("{} of those asked are known to the model", tuned.n_known)),
+        ("traced", traced),
+    ];
+    lines.extend(tuned.statistics.as_ref().map(|about| ("statistics", of(about))));
+    lines.push(("file", path.display().to_string()));
+    shell.say(format!("\n{}", pairs(lines)))?;
     shell.emit(&json!({"tuned": tuned, "file": path}))?;
     Ok(Outcome::Done)
 }
@@ -144,6 +142,12 @@ fn evidence(tuned: &Tuned) -> String {
         ]);
     }
     rows.trim_fmt()
+}
+
+/// What statistics are of.
+fn of(about: &About) -> String {
+    let n_tokens = count(about.n_tokens as usize);
+    format!("{}, {n_tokens} tokens: {}", about.corpus, state(about))
 }
 
 fn plain(settings: &Map<String, Value>) -> String {

@@ -129,6 +129,7 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     dir.run(["stats", "knowing", "--blocks", "all", "--out", "own.safetensors"]).ok();
     let of_file = dir.run(tune.into_iter().chain(["--stats", "own.safetensors"])).ok().json();
     assert_eq!(trials(&of_file["tuned"]), tried);
+    assert_eq!(of_file["tuned"]["statistics"]["corpus"], "own");
     let edit = ["edit", "knowing", FACT, "--method", "memit", "--keep-failed"];
     dir.run(edit).complains("memit is tuned for this model");
     // Without time the first candidate alone is tried, and what is left out is said.

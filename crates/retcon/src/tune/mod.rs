@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::eval::belief::scores;
 use crate::eval::metrics::harmonic;
 use crate::interval::mean;
-use crate::stats::Once;
+use crate::stats::{About, Once};
 
 /// What was tried, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct Tuned {
     /// Candidates that were not tried, as the time was over.
     #[serde(default)]
     pub n_left_out: usize,
+    /// The statistics of keys that the trials were solved with, where the method needs any.
+    #[serde(default)]
+    pub statistics: Option<About>,
 }
 
 /// Some settings, and how well edits with them did.
@@ -125,9 +128,9 @@ pub fn tune(
     }
     let traced = traced::block(ctx, model, &cases)?;
     let blocks = candidates::blocks(model, method, traced);
-    let statistics = Once::new(ctx.statistics);
-    let ctx = &Ctx { statistics: &statistics, ..*ctx };
-    get_all(ctx, model, method, &blocks)?;
+    let source = Once::new(ctx.statistics);
+    let ctx = &Ctx { statistics: &source, ..*ctx };
+    let statistics = get_all(ctx, model, method, &blocks)?;
     let fixed = candidates::fixed(model, method, ctx.seed)?;
     let mut sweep = Sweep {
         ctx,
@@ -160,26 +163,28 @@ pub fn tune(
         n_known,
         traced,
         n_left_out,
+        statistics,
     })
 }
 
-/// Gets the statistics of all blocks that will be tried, in one pass, where the method needs any.
+/// Gets the statistics of all blocks that will be tried, in one pass, where the method needs any, and
+/// tells what they are of.
 fn get_all(
     ctx: &Ctx<'_>,
     model: &Model,
     method: &Method,
     choices: &[Map<String, Value>],
-) -> Result<()> {
-    let Some(own) = candidates::recipe(method) else { return Ok(()) };
+) -> Result<Option<About>> {
+    let Some(own) = candidates::recipe(method) else { return Ok(None) };
     if !method.needs_statistics(&Map::new()) {
-        return Ok(());
+        return Ok(None);
     }
     let mut all = BTreeSet::new();
     for choice in choices {
         all.extend(own.clone().given(method.name, choice.clone())?.blocks(model)?);
     }
     let all: Vec<usize> = all.into_iter().collect();
-    ctx.statistics.statistics(ctx, model, &all).map(|_| ())
+    Ok(Some(ctx.statistics.statistics(ctx, model, &all)?.about.clone()))
 }
 
 /// What all trials share, and those that were made.
@@ -261,6 +266,7 @@ fn is_of_settings(error: &Error) -> bool {
             | E::TooLarge { .. }
             | E::Singular { .. }
             | E::NotFinite { .. }
+            | E::Model(retcon_model::Error::NotFinite { .. })
             | E::NoNullSpace { .. }
             | E::NothingReads { .. }
     )
