@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use retcon_kernels::moment::Moment;
-use retcon_model::{Model, Spec};
+use retcon_model::{Model, Spec, WeightId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -248,14 +249,16 @@ pub fn fingerprint(model: &Model, n_blocks: usize) -> Result<String> {
     let mut hash = Sha256::new();
     let spec = model.spec();
     let stored: Vec<usize> = (0..n_blocks).map(|block| spec.weights_of(block)).collect();
-    for (id, _) in model.weights().iter() {
-        let is_below = match id.block {
-            Some(block) => stored.contains(&block),
-            None => id.part.component() == retcon_model::Component::Embeddings,
-        };
-        if is_below {
-            hash.update(format!("{id} {} ", model.fingerprint(id)?));
-        }
+    let is_below = |id: &WeightId| match id.block {
+        Some(block) => stored.contains(&block),
+        None => id.part.component() == retcon_model::Component::Embeddings,
+    };
+    let below: Vec<WeightId> = model.weights().iter().map(|(id, _)| id).filter(is_below).collect();
+    // Half of a small model is read for this, which takes as long as some steps of a search.
+    let fingerprints = below.par_iter().map(|&id| model.fingerprint(id));
+    let fingerprints = fingerprints.collect::<Result<Vec<_>, _>>()?;
+    for (id, fingerprint) in below.iter().zip(fingerprints) {
+        hash.update(format!("{id} {fingerprint} "));
     }
     // How many blocks follow makes no difference.
     hash.update(format!("{:?} ", Spec { n_blocks, ..spec.clone() }));
