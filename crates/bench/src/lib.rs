@@ -8,6 +8,7 @@
 
 mod ask;
 pub mod error;
+mod mend;
 pub mod plan;
 pub mod queue;
 pub mod report;

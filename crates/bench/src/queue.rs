@@ -75,13 +75,13 @@ impl Worker {
         Ok(Self { id, folder, _lock: lock })
     }
 
-    /// Takes the first job that can be done, of those that `plan` has: others may have been added
-    /// since by somebody who does them.
+    /// Takes the first job that can be done, of those that `plan` has over `n_cases`: others may have
+    /// been added since by somebody who does them.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Io`].
-    pub fn take(&self, store: &mut Store, plan: &Plan) -> Result<Next> {
-        let known = [plan.methods.len(), plan.settings.len()];
+    pub fn take(&self, store: &mut Store, plan: &Plan, n_cases: usize) -> Result<Next> {
+        let known = [plan.methods.len(), plan.settings.len(), n_cases];
         let gone = self.gone(store)?;
         self.within(store, |to| {
             for worker in &gone {
@@ -89,7 +89,7 @@ impl Worker {
                 to.execute(free, [worker])?;
             }
             let select = "SELECT id, method, setting, seed, part, first, last, after FROM jobs WHERE \
-                state = 0 AND method < ?1 AND setting < ?2 AND (after IS NULL OR \
+                state = 0 AND method < ?1 AND setting < ?2 AND last <= ?3 AND (after IS NULL OR \
                 (SELECT state FROM jobs AS a WHERE a.id = jobs.after) = 2) \
                 ORDER BY setting, part, id LIMIT 1";
             let taken = |row: &rusqlite::Row<'_>| {
@@ -101,7 +101,7 @@ impl Worker {
                 return Ok(Next::Job(taken));
             }
             let left = "SELECT EXISTS (SELECT 1 FROM jobs WHERE state < 2 AND method < ?1 \
-                        AND setting < ?2)";
+                        AND setting < ?2 AND last <= ?3)";
             let is_left = to.query_row(left, known, |row| row.get::<_, bool>(0))?;
             Ok(if is_left { Next::Wait } else { Next::Nothing })
         })

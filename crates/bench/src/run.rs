@@ -18,12 +18,20 @@ use crate::work::{Bench, Chain};
 /// [`crate::Error::Full`], [`crate::Error::Store`], [`crate::Error::Stopped`], and what would end every
 /// job: that statistics are missing, for one. What ends one edit alone is noted with its cases.
 pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
+    let n_lost = store.mend()?;
+    if n_lost > 0 {
+        tracing::warn!("what {n_lost} of the jobs measured can't be read: they are done again");
+    }
     let plan = store.plan()?;
     let bench = Bench::new(store, &plan, model)?;
+    // What a job was compared with may be what could not be read.
+    for cases in store.done()?.into_iter().filter(|cases| cases.end <= bench.n_cases()) {
+        bench.ask_before(ctx, store, cases)?;
+    }
     let worker = Worker::new(store)?;
     ctx.report(&progress(store)?)?;
     loop {
-        let taken = match worker.take(store, &plan)? {
+        let taken = match worker.take(store, &plan, bench.n_cases())? {
             Next::Job(taken) => taken,
             Next::Wait => {
                 ctx.report(&progress(store)?)?;

@@ -101,7 +101,8 @@ pub struct Row {
 
 impl Store {
     /// The store at `path` for `plan` over `cases`, with facts that must be `kept`: made where it is not
-    /// there. Where it is, the plan's methods, settings and seeds are added to those that it has.
+    /// there. Where it is, the plan's methods, settings and seeds are added to those that it has, and
+    /// so are the cases that follow its own; the facts that it keeps stay what they are.
     ///
     /// # Errors
     /// [`Error::TooFewCases`]; [`Error::OtherPlan`] where a benchmark that differs in anything else is
@@ -183,12 +184,8 @@ impl Store {
             }
             to.execute_batch(TABLES)?;
             to.execute("INSERT INTO plan VALUES (?1)", [json(plan)])?;
-            for (table, cases) in [("cases", cases), ("kept", kept)] {
-                let mut insert = to.prepare(&format!("INSERT INTO {table} VALUES (?1, ?2)"))?;
-                for (idx, case) in cases.iter().enumerate() {
-                    insert.execute(params![idx, to_line(case)])?;
-                }
-            }
+            add_cases(&to, "cases", 0, cases)?;
+            add_cases(&to, "kept", 0, kept)?;
             to.pragma_update(None, "application_id", APPLICATION)?;
             to.pragma_update(None, "user_version", VERSION)?;
             to.commit()
@@ -196,19 +193,31 @@ impl Store {
         fill(&mut self.db).map_err(|error| fail(&path, &error))
     }
 
-    /// Adds what `plan` has beyond its own, over the same cases.
+    /// Adds what `plan` and `cases` have beyond its own.
     fn grow(&self, plan: &Plan, cases: &[Case]) -> Result<()> {
         let path = self.path.clone();
         let other = |what: String| Error::OtherPlan { path: path.clone(), what };
-        if self.cases()? != stripped(cases) {
-            return Err(other("its cases are others".to_owned()));
-        }
         // Nobody else adds anything between looking and writing.
         let begin = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate);
         let to = begin.map_err(|error| fail(&path, &error))?;
-        let plan = self.plan()?.joined(plan).map_err(other)?;
+        let (old, old_cases) = (self.plan()?, self.cases()?);
+        let there = old_cases.len();
+        if !stripped(cases).starts_with(&old_cases) {
+            let n = cases.len();
+            let what = format!("its cases, {there}, are not the first of those given, {n}");
+            return Err(other(what));
+        }
+        for setting in &old.settings {
+            // A last part that was shorter than the others would become longer.
+            if !setting.parts(cases.len()).starts_with(&setting.parts(there)) {
+                let what = format!("the last part of {setting} over {there} cases is not whole");
+                return Err(other(what));
+            }
+        }
+        let plan = old.joined(plan).map_err(other)?;
         let add = || {
             to.execute("UPDATE plan SET json = ?1", [json(&plan)])?;
+            add_cases(&to, "cases", there, &cases[there..])?;
             add_jobs(&to, &plan, cases.len())?;
             to.commit()
         };
@@ -274,7 +283,8 @@ impl Store {
         self.at(|db| db.execute(insert, params![case, json(&readings)])).map(|_| ())
     }
 
-    /// All jobs in order, each with what it measured.
+    /// All jobs in order, each with what it measured. One whose measurements can't be read counts as not
+    /// done, and the log says so; [`crate::run()`] does it again.
     ///
     /// # Errors
     /// As [`Store::plan`].
@@ -298,16 +308,15 @@ impl Store {
                 .collect::<rusqlite::Result<Vec<(i64, Job, bool, [f64; 2])>>>()
         })?;
         let row = |(id, job, is_done, [edit_seconds, seconds]): (i64, Job, bool, [f64; 2])| {
-            let measured = match is_done {
-                true => Some(Measured { edit_seconds, seconds, ..self.measured(id)? }),
-                false => None,
-            };
+            let measured = if is_done { readable(self.measured(id))? } else { None };
+            let measured = measured.map(|found| Measured { edit_seconds, seconds, ..found });
             Ok(Row { id, job, measured })
         };
         found.into_iter().map(row).collect()
     }
 
-    fn measured(&self, job: i64) -> Result<Measured> {
+    /// What a job measured, but for its times.
+    pub(crate) fn measured(&self, job: i64) -> Result<Measured> {
         let select = "SELECT case_idx, online, readings, error FROM answers WHERE job = ?1 \
                       ORDER BY online DESC, case_idx";
         let found = self.at(|db| {
@@ -344,6 +353,17 @@ impl Store {
     }
 }
 
+/// What was found, unless it is damaged: then the log tells, and what is there beside it stays of use.
+pub(crate) fn readable<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(error @ Error::Damaged { .. }) => {
+            tracing::warn!("{error}");
+            Ok(None)
+        }
+        found => found.map(Some),
+    }
+}
+
 /// Lets readers go on while another connection writes. Where several turn this on at once, SQLite
 /// tells all but one of them to come back, and does not wait by itself.
 fn log_ahead(db: &Connection) -> rusqlite::Result<()> {
@@ -370,6 +390,14 @@ pub(crate) fn job(row: &rusqlite::Row<'_>) -> rusqlite::Result<Job> {
         part: row.get(4)?,
         cases: row.get(5)?..row.get(6)?,
     })
+}
+
+fn add_cases(to: &Connection, table: &str, first: usize, cases: &[Case]) -> rusqlite::Result<()> {
+    let mut insert = to.prepare(&format!("INSERT INTO {table} VALUES (?1, ?2)"))?;
+    for (idx, case) in (first..).zip(cases) {
+        insert.execute(params![idx, to_line(case)])?;
+    }
+    Ok(())
 }
 
 /// Adds the jobs of a plan that are not there yet.

@@ -18,7 +18,7 @@ use serde_json::Map;
 
 use crate::error::Result;
 use crate::plan::Plan;
-use crate::store::Store;
+use crate::store::{Store, readable};
 pub use columns::metrics;
 use columns::{Column, columns};
 use numbers::{by_case, pairs};
@@ -37,7 +37,8 @@ pub const UNEDITED: &str = "unedited";
 /// [`crate::Error::Damaged`], [`crate::Error::Store`].
 pub fn summarize(store: &Store) -> Result<Results> {
     let (plan, cases) = (store.plan()?, store.cases()?);
-    let before = (0..cases.len()).map(|case| store.before(case)).collect::<Result<Vec<_>>>()?;
+    let before = |case| Ok(readable(store.before(case))?.flatten());
+    let before = (0..cases.len()).map(before).collect::<Result<Vec<_>>>()?;
     let material = Material { columns: columns(), plan: &plan, cases: &cases, before: &before };
     let jobs = store.rows()?;
     let n_done = jobs.iter().filter(|row| row.measured.is_some()).count();

@@ -48,6 +48,11 @@ impl<'a> Bench<'a> {
         Ok(Self { plan, model, cases, held, editors })
     }
 
+    /// How many cases there were when it began.
+    pub(crate) fn n_cases(&self) -> usize {
+        self.cases.len()
+    }
+
     /// Does a job.
     pub(crate) fn work(
         &self,
@@ -57,7 +62,7 @@ impl<'a> Bench<'a> {
         chain: Chain<'_>,
     ) -> Result<Measured> {
         // What was said before is asked once for all methods: it is no method's time.
-        self.ask_before(ctx, store, job)?;
+        self.ask_before(ctx, store, job.cases.clone())?;
         let start = Instant::now();
         let editor = self.editors[job.method].as_ref();
         let ctx = Ctx { seed: job.seed, ..*ctx };
@@ -72,8 +77,13 @@ impl<'a> Bench<'a> {
     }
 
     /// Asks the cases of a job before any edit, unless that has been done.
-    fn ask_before(&self, ctx: &Ctx<'_>, store: &Store, job: &Job) -> Result<()> {
-        for case in job.cases.clone() {
+    pub(crate) fn ask_before(
+        &self,
+        ctx: &Ctx<'_>,
+        store: &Store,
+        cases: Range<usize>,
+    ) -> Result<()> {
+        for case in cases {
             if store.before(case)?.is_some() {
                 continue;
             }

@@ -59,3 +59,31 @@ fn a_setting_that_needs_more_cases_than_there_are_is_refused() {
     assert_eq!(error, "setting sequential:3:1:1 is of 3 cases, and there are 2");
     assert!(!path.exists());
 }
+
+#[test]
+fn what_can_not_be_read_is_measured_again_and_the_rest_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sqlite");
+    let plan = Plan { seeds: vec![0], ..plan(&["single", "sequential:3:1:1"]) };
+    let undisturbed = whole(&path, &plan, 3);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    // Something in the middle of a sequence, whose files are gone, and something on its own.
+    let middle = "SELECT id FROM jobs WHERE setting = 1 AND method = 1 AND part = 1";
+    let overwritten = [
+        format!("UPDATE answers SET readings = '[{{' WHERE job = ({middle})"),
+        "UPDATE moved SET texts = substr(texts, 5) WHERE job = 1".to_owned(),
+        "UPDATE before SET readings = '' WHERE case_idx = 2".to_owned(),
+    ];
+    for statement in &overwritten {
+        assert!(db.execute(statement, []).unwrap() > 0, "{statement}");
+    }
+    let mut store = Store::open(&path).unwrap();
+    let damaged = summarize(&store).unwrap();
+    let [n_jobs, n_done] = damaged.about.jobs;
+    assert_eq!(n_jobs - n_done, 2);
+    // What is beside it stays, but for the case that has nothing to be compared with.
+    assert_eq!(row(&damaged, "sequential:3:1:1", "ft").n_done, 2);
+    with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, &model())).unwrap();
+    assert_eq!(timeless(summarize(&store).unwrap()), undisturbed);
+    assert_eq!(store.mend().unwrap(), 0);
+}

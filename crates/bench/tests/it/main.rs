@@ -258,6 +258,44 @@ fn a_store_takes_methods_settings_and_seeds_in_later() {
 }
 
 #[test]
+fn a_store_takes_more_cases_in_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sqlite");
+    let plan = Plan { seeds: vec![0], ..plan(&["single", "batch:2", "sequential:2:1:1"]) };
+    let model = model();
+    let Selection { cases, kept, .. } = selection(&model, 5, plan.asking);
+    let mut store = Store::create(&path, &plan, &cases[..2], &kept).unwrap();
+    with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, &model)).unwrap();
+    let done = |store: &Store| {
+        let rows = store.rows().unwrap();
+        rows.into_iter().filter_map(|row| Some((row.id, row.measured?))).collect::<Vec<_>>()
+    };
+    let first = done(&store);
+    // Somebody is at the same store with the cases that there were, and leaves the new ones alone.
+    let worker = Worker::new(&store).unwrap();
+    let mut store = Store::create(&path, &plan, &cases[..4], &kept).unwrap();
+    assert!(matches!(worker.take(&mut store, &plan, 2).unwrap(), Next::Nothing));
+    drop(worker);
+    with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, &model)).unwrap();
+    assert!(done(&store).starts_with(&first), "what was measured stays");
+    assert_eq!(store.cases().unwrap().len(), 4);
+    let grown = timeless(summarize(&store).unwrap());
+    for setting in ["single", "batch:2"] {
+        for method in ["unedited", "ft", "wide"] {
+            let row = row(&grown, setting, method);
+            assert_eq!([row.n_done, row.n_planned], [4, 4], "{setting} {method}");
+        }
+    }
+    assert_eq!(row(&grown, "sequential:2:1:1", "ft").n_planned, 2);
+    // A batch that was not full would be another one.
+    let path = folder.path().join("odd.sqlite");
+    Store::create(&path, &plan, &cases[..3], &kept).unwrap();
+    let error = Store::create(&path, &plan, &cases, &kept).unwrap_err().to_string();
+    assert!(error.contains("the last part of batch:2 over 3 cases is not whole"), "{error}");
+    assert_eq!(Store::open(&path).unwrap().cases().unwrap().len(), 3);
+}
+
+#[test]
 fn who_works_leaves_what_was_added_since_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sqlite");
@@ -277,7 +315,9 @@ fn who_works_leaves_what_was_added_since_to_others() {
         let mut others = Store::create(&path, &more, &cases, &kept).unwrap();
         let worker = Worker::new(&others).unwrap();
         while left.is_none() {
-            let Next::Job(taken) = worker.take(&mut others, &more).unwrap() else { panic!() };
+            let Next::Job(taken) = worker.take(&mut others, &more, cases.len()).unwrap() else {
+                panic!()
+            };
             if taken.job.setting == 1 {
                 fs::write(worker.left_by(taken.id), "the state of a sequence").unwrap();
                 *left = Some(worker.left_by(taken.id));
@@ -312,7 +352,8 @@ fn another_benchmark_and_other_files_are_refused() {
     let other = Plan { methods: vec![chosen("ft", "ft", json!({"steps": 6}))], ..plan.clone() };
     let message = "`ft` is ft with {\"steps\":5} there, and `ft` is ft with {\"steps\":6} here";
     refuse(Store::create(&path, &other, &cases, &kept), message);
-    refuse(Store::create(&path, &plan, &cases[..1], &kept), "its cases are others");
+    let message = "its cases, 2, are not the first of those given, 1";
+    refuse(Store::create(&path, &plan, &cases[..1], &kept), message);
     refuse(Store::open(&folder.path().join("none")), "there is no such file");
     let text = folder.path().join("text");
     fs::write(&text, "x".repeat(5000)).unwrap();

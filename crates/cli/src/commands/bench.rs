@@ -4,6 +4,7 @@ use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use retcon::data::Case;
 use retcon::data::datasets::{Beside, Dataset, detect};
 use retcon::stats::Source;
 use retcon::{Ctx, Model};
@@ -50,10 +51,14 @@ pub(crate) fn run(shell: &Shell, job: &Bench) -> Result<Outcome> {
 /// The cases, and what was left out of them.
 fn choose(shell: &Shell, job: &Bench, model: &Model, dataset: &Dataset) -> Result<Selection> {
     let beside = Beside { patterns: job.patterns.clone(), seed: 0 };
-    let read = dataset.read(&job.data, &beside)?;
+    let mut read = dataset.read(&job.data, &beside)?;
     let n_read = read.cases.len() + read.left_out.len();
-    // A store that is there has its own, and asking for others takes a pass or many.
-    let wanted = if Store::open(&job.store).is_ok() { 0 } else { job.asking.kept };
+    // A store that is there has its own facts to keep: asking for others takes a pass or many, and
+    // however many cases there are to be now, they are not edited.
+    let kept = Store::open(&job.store).and_then(|store| store.kept()).ok();
+    let is_kept = |case: &Case| kept.iter().flatten().any(|kept| kept.id == case.id);
+    read.cases.retain(|case| !is_kept(case));
+    let wanted = if kept.is_some() { 0 } else { job.asking.kept };
     let selection = select(model, read.cases, job.n, Asking { kept: wanted, ..job.asking })?;
     let n_left_out = read.left_out.len() + selection.left_out.len();
     let reasons = read.left_out.iter().map(|(origin, why)| (origin.to_string(), why.clone()));

@@ -158,6 +158,12 @@ fn a_run_that_grew_ends_with_the_table_of_a_whole_one() {
     let dir = Dir::new();
     let whole = dir.run(bench("whole.sqlite"));
     assert_eq!(whole.code, 0, "{}", whole.stderr);
+    // The sequence is of more cases.
+    let mut few = changed("grown.sqlite", "-n", "3");
+    let at = few.iter().position(|word| word.starts_with("single,")).unwrap();
+    few[at] = "single,batch:3".to_owned();
+    let few = dir.run(few);
+    assert_eq!(few.code, 0, "{}", few.stderr);
     for (option, value) in [("--methods", "ft"), ("--seeds", "0"), ("--settings", "single")] {
         let part = dir.run(changed("grown.sqlite", option, value));
         assert_eq!(part.code, 0, "{}", part.stderr);

@@ -91,7 +91,8 @@ impl Request {
     }
 
     /// Our method of that name, with the settings of the other side; those that are left out have
-    /// our defaults, which are the same numbers.
+    /// our defaults, which are the same numbers but for what `benches/editors.py` always gives: MEMIT's
+    /// lambda and AlphaEdit's step size.
     pub(crate) fn editor(&self) -> Outcome<Box<dyn Editor>> {
         let mut given = Map::new();
         given.insert("blocks".to_owned(), written(&self.blocks).into());
