@@ -6,7 +6,8 @@ request says otherwise. Its code is not changed; it is given what the other prog
 - the contexts and second moments are put where its modules cache them, so that it neither samples nor counts;
 - functions that its editing modules call are wrapped by a clock, and the lines they print are read for the
   losses, which that code rounds to three places;
-- the model is reached by a link named `llama`, because EasyEdit chooses what to do by the folder's name.
+- the model is reached by a link named `llama` in the folder that it runs in, because EasyEdit chooses what to do
+  by the name, and would by that of a folder above it.
 
 ROME goes without the second moment, as every preset has it (`mom2_adjustment: false`). Its metrics before
 and after the edits are not timed.
@@ -66,7 +67,7 @@ def hparams(main, request, how, folder):
     # Parameters that are tied have one name in torch, which is why hparams/MEMIT/llama3.2-3b.yaml has this one.
     head = "model.embed_tokens" if config.get("tie_word_embeddings") else "lm_head"
     values = {
-        "alg_name": name, "model_name": str(folder), "device": "cpu", "model_parallel": False, "fp16": False,
+        "alg_name": name, "model_name": folder.name, "device": "cpu", "model_parallel": False, "fp16": False,
         "layers": request["blocks"], "layer_selection": "all", "fact_token": "subject_last",
         "v_loss_layer": config["num_hidden_layers"] - 1, "context_template_length_params": [[5, 10], [10, 10]],
         "rewrite_module_tmp": DOWN, "layer_module_tmp": "model.layers.{}", "mlp_module_tmp": "model.layers.{}.mlp",
@@ -146,7 +147,7 @@ def answer(request, how, contexts, clock, checkout):
     for line, request_edit, metric in zip(found, request["edits"], metrics):
         accuracy = metric["post"]["rewrite_acc"]
         line |= {"subject": request_edit["subject"], "target_new": request_edit["target_new"],
-                 "taught": min(accuracy if isinstance(accuracy, list) else [accuracy]) == 1}
+                 "taught": bool(min(accuracy if isinstance(accuracy, list) else [accuracy]) == 1)}
     edit_seconds = clock.pop("edit") - clock.get("prepare", 0.0)
     whole = {"load_seconds": clock.pop("load"), "prepare_seconds": clock.pop("prepare", 0.0), "edit_seconds": edit_seconds}
     whole["check_seconds"] = clock.pop("all") - edit_seconds - whole["prepare_seconds"]
