@@ -24,7 +24,7 @@ pub use error::{Error, Result};
 pub use plan::{Asking, Chosen, Job, Plan};
 pub use results::Results;
 pub use run::run;
-pub use select::{Selection, select};
+pub use select::{Selection, meet, select};
 pub use setting::Setting;
 pub use store::Store;
 pub use summary::{metrics, summarize};

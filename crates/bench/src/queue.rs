@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::error::{Error, Result};
 use crate::plan::{Job, Plan};
@@ -145,22 +145,13 @@ impl Worker {
     /// # Errors
     /// [`Error::Store`], [`Error::Full`].
     pub fn start_over(&self, store: &mut Store, taken: &Taken) -> Result<bool> {
-        let Job { method, setting, seed, part, .. } = taken.job;
         self.within(store, |to| {
             let is_mine =
                 "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND state = 1 AND worker = ?2)";
             if !to.query_row(is_mine, params![taken.id, self.id], |row| row.get::<_, bool>(0))? {
                 return Ok(false);
             }
-            let chain = params![method, setting, seed.cast_signed(), part];
-            let of = "method = ?1 AND setting = ?2 AND seed = ?3 AND part <= ?4";
-            for table in ["answers", "moved"] {
-                let delete =
-                    format!("DELETE FROM {table} WHERE job IN (SELECT id FROM jobs WHERE {of})");
-                to.execute(&delete, chain)?;
-            }
-            let free = format!("UPDATE jobs SET state = 0, worker = NULL WHERE {of}");
-            to.execute(&free, chain).map(|_| true)
+            reopen(to, taken.id).map(|()| true)
         })
     }
 
@@ -202,6 +193,18 @@ impl Drop for Worker {
         // What stays behind does no harm: nobody holds its lock.
         let _ = fs::remove_file(lock_of(&self.folder, self.id));
     }
+}
+
+/// Opens a job again with all that it goes on from, and forgets what these measured.
+pub(crate) fn reopen(to: &Connection, job: i64) -> rusqlite::Result<()> {
+    const CHAIN: &str = "WITH RECURSIVE chain (id) AS (SELECT ?1 UNION \
+                         SELECT after FROM jobs JOIN chain USING (id) WHERE after IS NOT NULL)";
+    for table in ["answers", "moved"] {
+        let delete = format!("{CHAIN} DELETE FROM {table} WHERE job IN (SELECT id FROM chain)");
+        to.execute(&delete, [job])?;
+    }
+    let free = "UPDATE jobs SET state = 0, worker = NULL WHERE id IN (SELECT id FROM chain)";
+    to.execute(&format!("{CHAIN} {free}"), [job]).map(|_| ())
 }
 
 /// Whether nobody holds the lock of a worker.

@@ -24,10 +24,6 @@ pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
     }
     let plan = store.plan()?;
     let bench = Bench::new(store, &plan, model)?;
-    // What a job was compared with may be what could not be read.
-    for cases in store.done()?.into_iter().filter(|cases| cases.end <= bench.n_cases()) {
-        bench.ask_before(ctx, store, cases)?;
-    }
     let worker = Worker::new(store)?;
     ctx.report(&progress(store)?)?;
     loop {
@@ -66,6 +62,7 @@ pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
         ctx.report(&progress(store)?)?;
     }
     drop(worker);
+    bench.ask_again(ctx, store)?;
     // Others may have added sequences since, and go on from what is there.
     let all = progress(store)?;
     if all.done == all.total {

@@ -74,6 +74,12 @@ pub fn select(
     Ok(selection)
 }
 
+/// Whether two cases edit the same prompt, so that no model can hold both.
+#[must_use]
+pub fn meet(a: &Case, b: &Case) -> bool {
+    a.edits.iter().any(|a| b.edits.iter().any(|b| a.prompt.text() == b.prompt.text()))
+}
+
 /// The first `n` of `cases` whose old object `model` says.
 fn known(model: &Model, cases: Vec<Case>, n: usize) -> Result<Vec<Case>> {
     let mut known = Vec::new();

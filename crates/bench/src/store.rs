@@ -4,6 +4,7 @@
 //! at all, whenever the program or the machine stops. Several processes may work on one store:
 //! [`crate::queue`] hands out the jobs.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::plan::{Job, Plan};
+use crate::select::meet;
 
 /// What marks a file as a store ("retc"), in the header that SQLite keeps for applications.
 const APPLICATION: i64 = 0x7265_7463;
@@ -27,7 +29,8 @@ const APPLICATION: i64 = 0x7265_7463;
 /// How long others may write before it is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The version of the tables.
+/// The version of the tables and of the JSON in them; raised with either, since what can't be read is
+/// measured again.
 const VERSION: i64 = 1;
 
 const TABLES: &str = "
@@ -54,6 +57,9 @@ CREATE TABLE answers (
 CREATE TABLE moved (
   job INTEGER PRIMARY KEY REFERENCES jobs (id), texts TEXT NOT NULL);
 ";
+
+/// How many cases there were when the texts that must not change were chosen, in a store that has grown.
+const BEGAN: &str = "CREATE TABLE IF NOT EXISTS began (n_cases INTEGER NOT NULL)";
 
 /// An open store.
 #[derive(Debug)]
@@ -102,7 +108,8 @@ pub struct Row {
 impl Store {
     /// The store at `path` for `plan` over `cases`, with facts that must be `kept`: made where it is not
     /// there. Where it is, the plan's methods, settings and seeds are added to those that it has, and
-    /// so are the cases that follow its own; the facts that it keeps stay what they are.
+    /// so are the cases that follow its own; it may have more already. The facts that it keeps and the
+    /// other texts that must not change stay what they are.
     ///
     /// # Errors
     /// [`Error::TooFewCases`]; [`Error::OtherPlan`] where a benchmark that differs in anything else is
@@ -200,16 +207,20 @@ impl Store {
         // Nobody else adds anything between looking and writing.
         let begin = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate);
         let to = begin.map_err(|error| fail(&path, &error))?;
-        let (old, old_cases) = (self.plan()?, self.cases()?);
-        let there = old_cases.len();
-        if !stripped(cases).starts_with(&old_cases) {
-            let n = cases.len();
-            let what = format!("its cases, {there}, are not the first of those given, {n}");
-            return Err(other(what));
+        let (old, mut all, cases) = (self.plan()?, self.cases()?, stripped(cases));
+        let there = all.len();
+        if !cases.starts_with(&all) && !all.starts_with(&cases) {
+            return Err(other("its cases are others".to_owned()));
         }
+        let more = cases.get(there..).unwrap_or_default();
+        let kept = self.kept()?;
+        if let Some(case) = more.iter().find(|case| kept.iter().any(|kept| meet(case, kept))) {
+            return Err(other(format!("what the case {} edits is to be kept", case.id)));
+        }
+        all.extend_from_slice(more);
         for setting in &old.settings {
             // A last part that was shorter than the others would become longer.
-            if !setting.parts(cases.len()).starts_with(&setting.parts(there)) {
+            if !setting.parts(all.len()).starts_with(&setting.parts(there)) {
                 let what = format!("the last part of {setting} over {there} cases is not whole");
                 return Err(other(what));
             }
@@ -217,8 +228,13 @@ impl Store {
         let plan = old.joined(plan).map_err(other)?;
         let add = || {
             to.execute("UPDATE plan SET json = ?1", [json(&plan)])?;
-            add_cases(&to, "cases", there, &cases[there..])?;
-            add_jobs(&to, &plan, cases.len())?;
+            if !more.is_empty() {
+                to.execute(BEGAN, [])?;
+                let insert = "INSERT INTO began SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM began)";
+                to.execute(insert, [there])?;
+            }
+            add_cases(&to, "cases", there, more)?;
+            add_jobs(&to, &plan, all.len())?;
             to.commit()
         };
         add().map_err(|error| fail(&path, &error))
@@ -240,6 +256,21 @@ impl Store {
     /// As [`Store::plan`].
     pub fn cases(&self) -> Result<Vec<Case>> {
         self.lines("cases")
+    }
+
+    /// The cases that the store was made with, which other texts that must not change were chosen
+    /// beside.
+    ///
+    /// # Errors
+    /// As [`Store::plan`].
+    pub fn first_cases(&self) -> Result<Vec<Case>> {
+        let mut cases = self.cases()?;
+        let is_there = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'began')";
+        if self.at(|db| db.query_row(is_there, [], |row| row.get(0)))? {
+            let began = "SELECT n_cases FROM began";
+            cases.truncate(self.at(|db| db.query_row(began, [], |row| row.get(0)))?);
+        }
+        Ok(cases)
     }
 
     /// Cases that are not edited, whose old objects must stay.
@@ -313,6 +344,15 @@ impl Store {
             Ok(Row { id, job, measured })
         };
         found.into_iter().map(row).collect()
+    }
+
+    /// The cases of jobs that are done.
+    pub(crate) fn done(&self) -> Result<Vec<Range<usize>>> {
+        let select = "SELECT DISTINCT first, last FROM jobs WHERE state = 2 ORDER BY first, last";
+        self.at(|db| {
+            let mut select = db.prepare(select)?;
+            select.query_map([], |row| Ok(row.get(0)?..row.get(1)?))?.collect()
+        })
     }
 
     /// What a job measured, but for its times.
@@ -432,7 +472,11 @@ fn stripped(cases: &[Case]) -> Vec<Case> {
 
 /// What an error of the database means for people.
 pub(crate) fn fail(path: &Path, error: &rusqlite::Error) -> Error {
+    use rusqlite::Error as E;
     let path = path.to_owned();
+    if let E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::Utf8Error(..) = error {
+        return Error::Damaged { path, what: error.to_string() };
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::Full { path },
         Some(ErrorCode::NotADatabase) => {

@@ -39,7 +39,7 @@ pub(crate) struct Chain<'a> {
 impl<'a> Bench<'a> {
     pub(crate) fn new(store: &Store, plan: &'a Plan, model: &'a Model) -> Result<Self> {
         let cases = store.cases()?;
-        let texts = held(&cases, &store.kept()?, plan.asking);
+        let texts = held(&store.first_cases()?, &store.kept()?, plan.asking);
         let held = Held::new(model, &texts)?;
         let editor = |chosen: &Chosen| -> Result<Box<dyn Editor>> {
             Ok((Method::find(&chosen.method)?.editor)(chosen.settings.clone())?)
@@ -76,13 +76,14 @@ impl<'a> Bench<'a> {
         Ok(measured)
     }
 
-    /// Asks the cases of a job before any edit, unless that has been done.
-    pub(crate) fn ask_before(
-        &self,
-        ctx: &Ctx<'_>,
-        store: &Store,
-        cases: Range<usize>,
-    ) -> Result<()> {
+    /// Asks what jobs that are done are compared with, where that could not be read any more.
+    pub(crate) fn ask_again(&self, ctx: &Ctx<'_>, store: &Store) -> Result<()> {
+        let done = store.done()?.into_iter().filter(|cases| cases.end <= self.cases.len());
+        done.map(|cases| self.ask_before(ctx, store, cases)).collect()
+    }
+
+    /// Asks some cases before any edit, unless that has been done.
+    fn ask_before(&self, ctx: &Ctx<'_>, store: &Store, cases: Range<usize>) -> Result<()> {
         for case in cases {
             if store.before(case)?.is_some() {
                 continue;

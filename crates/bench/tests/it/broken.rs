@@ -72,7 +72,7 @@ fn what_can_not_be_read_is_measured_again_and_the_rest_stays() {
     let overwritten = [
         format!("UPDATE answers SET readings = '[{{' WHERE job = ({middle})"),
         "UPDATE moved SET texts = substr(texts, 5) WHERE job = 1".to_owned(),
-        "UPDATE before SET readings = '' WHERE case_idx = 2".to_owned(),
+        "UPDATE before SET readings = CAST(x'ff' AS TEXT) WHERE case_idx = 2".to_owned(),
     ];
     for statement in &overwritten {
         assert!(db.execute(statement, []).unwrap() > 0, "{statement}");

@@ -263,7 +263,10 @@ fn a_store_takes_more_cases_in_later() {
     let path = folder.path().join("s.sqlite");
     let plan = Plan { seeds: vec![0], ..plan(&["single", "batch:2", "sequential:2:1:1"]) };
     let model = model();
-    let Selection { cases, kept, .. } = selection(&model, 5, plan.asking);
+    let Selection { mut cases, .. } = selection(&model, 6, plan.asking);
+    let kept = cases.split_off(5);
+    // Of what the texts that must not change speak too.
+    cases[3].edits[0].target_new = "Apple".to_owned();
     let mut store = Store::create(&path, &plan, &cases[..2], &kept).unwrap();
     with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, &model)).unwrap();
     let done = |store: &Store| {
@@ -287,6 +290,18 @@ fn a_store_takes_more_cases_in_later() {
         }
     }
     assert_eq!(row(&grown, "sequential:2:1:1", "ft").n_planned, 2);
+    let before = |measured: &Measured| measured.moved.iter().map(|m| m.nll[0]).collect::<Vec<_>>();
+    let texts = before(&first[0].1);
+    assert!(done(&store).iter().all(|(_, measured)| before(measured) == texts), "the same texts");
+    // The command that made it goes on with what there is now.
+    Store::create(&path, &plan, &cases[..2], &kept).unwrap();
+    assert_eq!(store.cases().unwrap().len(), 4);
+    let with_kept = [&cases[..4], &kept[..]].concat();
+    let error = Store::create(&path, &plan, &with_kept, &kept).unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("what the case {} edits is to be kept", kept[0].id)),
+        "{error}"
+    );
     // A batch that was not full would be another one.
     let path = folder.path().join("odd.sqlite");
     Store::create(&path, &plan, &cases[..3], &kept).unwrap();
@@ -352,8 +367,8 @@ fn another_benchmark_and_other_files_are_refused() {
     let other = Plan { methods: vec![chosen("ft", "ft", json!({"steps": 6}))], ..plan.clone() };
     let message = "`ft` is ft with {\"steps\":5} there, and `ft` is ft with {\"steps\":6} here";
     refuse(Store::create(&path, &other, &cases, &kept), message);
-    let message = "its cases, 2, are not the first of those given, 1";
-    refuse(Store::create(&path, &plan, &cases[..1], &kept), message);
+    let reversed: Vec<_> = cases.iter().rev().cloned().collect();
+    refuse(Store::create(&path, &plan, &reversed, &kept), "its cases are others");
     refuse(Store::open(&folder.path().join("none")), "there is no such file");
     let text = folder.path().join("text");
     fs::write(&text, "x".repeat(5000)).unwrap();

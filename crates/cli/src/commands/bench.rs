@@ -8,7 +8,7 @@ use retcon::data::Case;
 use retcon::data::datasets::{Beside, Dataset, detect};
 use retcon::stats::Source;
 use retcon::{Ctx, Model};
-use retcon_bench::{Asking, Chosen, Plan, Selection, Store, run as work, select};
+use retcon_bench::{Asking, Chosen, Plan, Selection, Store, meet, run as work, select};
 
 use super::{Outcome, report, tune};
 use crate::failure::advised;
@@ -55,8 +55,12 @@ fn choose(shell: &Shell, job: &Bench, model: &Model, dataset: &Dataset) -> Resul
     let n_read = read.cases.len() + read.left_out.len();
     // A store that is there has its own facts to keep: asking for others takes a pass or many, and
     // however many cases there are to be now, they are not edited.
-    let kept = Store::open(&job.store).and_then(|store| store.kept()).ok();
-    let is_kept = |case: &Case| kept.iter().flatten().any(|kept| kept.id == case.id);
+    let kept = match Store::open(&job.store) {
+        Ok(store) => Some(store.kept()?),
+        Err(retcon_bench::Error::NotAStore { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let is_kept = |case: &Case| kept.iter().flatten().any(|kept| meet(case, kept));
     read.cases.retain(|case| !is_kept(case));
     let wanted = if kept.is_some() { 0 } else { job.asking.kept };
     let selection = select(model, read.cases, job.n, Asking { kept: wanted, ..job.asking })?;
