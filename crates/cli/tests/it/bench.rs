@@ -174,6 +174,40 @@ fn a_run_that_grew_ends_with_the_table_of_a_whole_one() {
 }
 
 #[test]
+fn facts_that_are_kept_are_not_edited_when_there_are_more() {
+    let dir = Dir::new();
+    let model = fixture("llama").display().to_string();
+    let prompts: Vec<String> = (1..=20).map(|i| format!("The capital of X{i} is")).collect();
+    let ask = ["ask", &model, "--tokens", "2", "--json"].into_iter();
+    let said = dir.run(ask.chain(prompts.iter().map(String::as_str))).ok().json();
+    // What a random model says is what it knows.
+    let fact = |(i, answer): (usize, &Value)| {
+        let (subject, said) = (format!("X{}", i + 1), answer["text"].as_str().unwrap());
+        let old = Some(said.trim()).filter(|said| said.is_ascii() && !said.is_empty());
+        let prompt = "The capital of {} is";
+        json!({"prompt": prompt, "subject": subject, "target_new": "Rome", "target_true": old})
+    };
+    let facts = said["answers"].as_array().unwrap().iter().enumerate().map(fact);
+    let lines: Vec<String> = facts.map(|fact| fact.to_string()).collect();
+    fs::write(dir.path("facts.jsonl"), lines.join("\n")).unwrap();
+    let bench = |n: &'static str| {
+        let args =
+            ["bench", "--model", &model, "--data", "facts.jsonl", "--methods", "ft", "-n", n];
+        let more = ["--kept", "2", "--free", "0", "--no-tune", "--store", "s", "--json", "--quiet"];
+        dir.run(args.into_iter().chain(more)).ok().json()
+    };
+    let few = bench("4");
+    let kept = &few["rows"][1]["scores"]["kept.tf.sequence"];
+    assert!(kept["n"].is_number(), "the model knows none of the others");
+    let more = bench("20");
+    // It knows one or two: not every text that it says is what its tokens are read as.
+    let n_cases = more["cases"].as_array().unwrap().len();
+    assert!((18..20).contains(&n_cases), "{n_cases}");
+    assert_eq!(more["rows"][1]["n_done"], n_cases);
+    assert_eq!(bench("4")["cases"], more["cases"], "fewer are all that there are");
+}
+
+#[test]
 fn what_makes_no_sense_is_told_before_anything_is_loaded() {
     let dir = Dir::new();
     fs::write(dir.path("notes.txt"), "not a store\n".repeat(200)).unwrap();
