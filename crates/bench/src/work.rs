@@ -78,8 +78,8 @@ impl<'a> Bench<'a> {
 
     /// Asks what jobs that are done are compared with, where that could not be read any more.
     pub(crate) fn ask_again(&self, ctx: &Ctx<'_>, store: &Store) -> Result<()> {
-        let done = store.done()?.into_iter().filter(|cases| cases.end <= self.cases.len());
-        done.map(|cases| self.ask_before(ctx, store, cases)).collect()
+        let mut done = store.done()?.into_iter().filter(|cases| cases.end <= self.cases.len());
+        done.try_for_each(|cases| self.ask_before(ctx, store, cases))
     }
 
     /// Asks some cases before any edit, unless that has been done.
