@@ -8,6 +8,7 @@
 
 mod ask;
 pub mod error;
+mod grow;
 mod mend;
 pub mod plan;
 pub mod queue;
