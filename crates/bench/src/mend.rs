@@ -1,6 +1,5 @@
 //! Mending a store: what can't be read any more is forgotten, and measured again.
 
-use rusqlite::types::FromSql;
 use rusqlite::{Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
@@ -8,6 +7,7 @@ use crate::queue::reopen;
 use crate::store::{Store, fail};
 
 /// What can't be read.
+#[derive(Default)]
 struct Lost {
     /// Cases, of what was said to them before any edit.
     before: Vec<usize>,
@@ -22,8 +22,8 @@ impl Store {
     /// # Errors
     /// [`Error::Store`], [`Error::Full`]; [`Error::Damaged`] where the file itself is.
     pub fn mend(&self) -> Result<usize> {
-        let before = self.column("SELECT case_idx FROM before")?;
-        let jobs = self.column("SELECT id FROM jobs WHERE state = 2")?;
+        let before = self.all("SELECT case_idx FROM before", [], |row| row.get(0))?;
+        let jobs = self.all("SELECT id FROM jobs WHERE state = 2", [], |row| row.get(0))?;
         let lost = self.lost(Lost { before, jobs })?;
         if lost.before.is_empty() && lost.jobs.is_empty() {
             return Ok(0);
@@ -45,24 +45,26 @@ impl Store {
     }
 
     /// What can't be read of `suspects`.
-    fn lost(&self, mut suspects: Lost) -> Result<Lost> {
-        let mut failed = Ok(());
-        let mut is_damaged = |found: Result<()>| {
-            let is_damaged = matches!(found, Err(Error::Damaged { .. }));
-            if !is_damaged && failed.is_ok() {
-                failed = found;
+    fn lost(&self, suspects: Lost) -> Result<Lost> {
+        let mut lost = Lost::default();
+        for case in suspects.before {
+            if is_damaged(self.before(case))? {
+                lost.before.push(case);
             }
-            is_damaged
-        };
-        suspects.before.retain(|&case| is_damaged(self.before(case).map(|_| ())));
-        suspects.jobs.retain(|&job| is_damaged(self.measured(job).map(|_| ())));
-        failed.map(|()| suspects)
+        }
+        for job in suspects.jobs {
+            if is_damaged(self.measured(job))? {
+                lost.jobs.push(job);
+            }
+        }
+        Ok(lost)
     }
+}
 
-    fn column<T: FromSql>(&self, select: &str) -> Result<Vec<T>> {
-        self.at(|db| {
-            let mut select = db.prepare(select)?;
-            select.query_map([], |row| row.get(0))?.collect()
-        })
+fn is_damaged<T>(found: Result<T>) -> Result<bool> {
+    match found {
+        Ok(_) => Ok(false),
+        Err(Error::Damaged { .. }) => Ok(true),
+        Err(error) => Err(error),
     }
 }

@@ -164,10 +164,7 @@ impl Worker {
     /// The workers that have jobs and are no longer there.
     fn gone(&self, store: &Store) -> Result<Vec<i64>> {
         let select = "SELECT DISTINCT worker FROM jobs WHERE state = 1 AND worker <> ?1";
-        let mut found = store.at(|db| {
-            let mut select = db.prepare(select)?;
-            select.query_map([self.id], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()
-        })?;
+        let mut found = store.all(select, [self.id], |row| row.get(0))?;
         found.retain(|&worker| is_gone(&lock_of(&self.folder, worker)));
         Ok(found)
     }

@@ -14,7 +14,7 @@ use retcon::data::{Case, Origin};
 use retcon::eval::held::Moved;
 use retcon::eval::reading::Reading;
 use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+    Connection, ErrorCode, OptionalExtension, Params, Transaction, TransactionBehavior, params,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -224,10 +224,7 @@ impl Store {
 
     fn lines(&self, table: &str) -> Result<Vec<Case>> {
         let select = format!("SELECT line FROM {table} ORDER BY idx");
-        let lines = self.at(|db| {
-            let mut select = db.prepare(&select)?;
-            select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
-        })?;
+        let lines: Vec<String> = self.all(&select, [], |row| row.get(0))?;
         let case = |(idx, line): (usize, &String)| {
             let bad = |error: retcon::data::Error| self.damaged(&format!("case {idx}"), &error);
             let origin = Origin { file: self.path.clone(), line: idx + 1 };
@@ -263,21 +260,10 @@ impl Store {
     pub fn rows(&self) -> Result<Vec<Row>> {
         let select = "SELECT id, method, setting, seed, part, first, last, state, edit_seconds, \
                       seconds FROM jobs ORDER BY id";
-        let found = self.at(|db| {
-            let mut select = db.prepare(select)?;
-            let row = |row: &rusqlite::Row<'_>| {
-                let job = job(row)?;
-                let seconds: [Option<f64>; 2] = [row.get(8)?, row.get(9)?];
-                Ok((
-                    row.get(0)?,
-                    job,
-                    row.get::<_, i64>(7)? == 2,
-                    seconds.map(Option::unwrap_or_default),
-                ))
-            };
-            select
-                .query_map([], row)?
-                .collect::<rusqlite::Result<Vec<(i64, Job, bool, [f64; 2])>>>()
+        let found = self.all(select, [], |row| {
+            let seconds: [Option<f64>; 2] = [row.get(8)?, row.get(9)?];
+            let is_done = row.get::<_, i64>(7)? == 2;
+            Ok((row.get(0)?, job(row)?, is_done, seconds.map(Option::unwrap_or_default)))
         })?;
         let row = |(id, job, is_done, [edit_seconds, seconds]): (i64, Job, bool, [f64; 2])| {
             let measured = if is_done { readable(self.measured(id))? } else { None };
@@ -290,23 +276,16 @@ impl Store {
     /// The cases of jobs that are done.
     pub(crate) fn done(&self) -> Result<Vec<Range<usize>>> {
         let select = "SELECT DISTINCT first, last FROM jobs WHERE state = 2 ORDER BY first, last";
-        self.at(|db| {
-            let mut select = db.prepare(select)?;
-            select.query_map([], |row| Ok(row.get(0)?..row.get(1)?))?.collect()
-        })
+        self.all(select, [], |row| Ok(row.get(0)?..row.get(1)?))
     }
 
     /// What a job measured, but for its times.
     pub(crate) fn measured(&self, job: i64) -> Result<Measured> {
         let select = "SELECT case_idx, online, readings, error FROM answers WHERE job = ?1 \
                       ORDER BY online DESC, case_idx";
-        let found = self.at(|db| {
-            let mut select = db.prepare(select)?;
-            let row =
-                |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-            type Found = (usize, bool, String, Option<String>);
-            select.query_map([job], row)?.collect::<rusqlite::Result<Vec<Found>>>()
-        })?;
+        let row =
+            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let found = self.all(select, [job], row)?;
         let answers = |(case, online, readings, error): (usize, bool, String, Option<String>)| {
             let readings = self.parse(&format!("what was said in job {job}"), &readings)?;
             Ok(Answers { case, online, readings, error })
@@ -323,6 +302,16 @@ impl Store {
     /// Does something with the database.
     pub(crate) fn at<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         work(&self.db).map_err(|error| fail(&self.path, &error))
+    }
+
+    /// All rows that `select` finds, each as what `row` makes of it.
+    pub(crate) fn all<T>(
+        &self,
+        select: &str,
+        params: impl Params,
+        row: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        self.at(|db| db.prepare(select)?.query_map(params, row)?.collect())
     }
 
     fn parse<T: DeserializeOwned>(&self, what: &str, text: &str) -> Result<T> {
