@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Threads;
 use super::panels::{Panels, Products};
 use super::source::Source;
 use super::view::{Mat, MatMut, Shared};
+use super::{Threads, matmul};
 use crate::autograd::Onto;
 use crate::cpu::{dot, in_registers, vectorized};
 use crate::real::Real;
@@ -21,7 +21,12 @@ pub(crate) fn apply<T: Real>(
     w: &impl Source<T>,
     threads: Threads,
 ) {
-    Input::new(x, threads).apply(y, onto, w, threads);
+    /// From here on it is faster to pack the weight too.
+    const MANY: usize = 512;
+    match w.ready() {
+        Some(w) if x.n_rows >= MANY => matmul(y, onto, x, w.t(), threads),
+        _ => Input::new(x, threads).apply(y, onto, w, threads),
+    }
 }
 
 /// Rows that are to meet a weight as it lies, without packing it.

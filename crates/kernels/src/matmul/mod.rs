@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn products_of_few_and_many_rows_are_the_sums_that_they_should_be() {
-        for n in [1, 3, 8, 16, 17, 41] {
+        for n in [1, 3, 8, 16, 17, 41, 600] {
             for (d_in, d_out) in [(1, 1), (19, 130), (64, 33)] {
                 check(n, d_in, d_out, Onto::Zeros);
                 check(n, d_in, d_out, Onto::Sum);
@@ -141,7 +141,7 @@ mod tests {
             let stored = Stored::encode(&dense, format).unwrap();
             let ready = stored.to_vec_f32();
             let ready = Mat::packed(&ready, d_in);
-            for n in [1, 3, 16, 41, 70] {
+            for n in [1, 3, 16, 30, 41, 70] {
                 let narrow = |n, seed| numbers(n, seed).into_iter().map(|x| x as f32).collect();
                 let (x, dy): (Vec<f32>, Vec<f32>) = (narrow(n * d_in, 2), narrow(n * d_out, 3));
                 let (x, dy) = (Mat::packed(&x, d_in), Mat::packed(&dy, d_out));

@@ -79,6 +79,8 @@ impl<T: Real, W: Source<T>> WithSimd for Products<'_, T, W> {
 impl<T: Real, W: Source<T>> Products<'_, T, W> {
     /// Some outputs at a time stay in a near cache while panel after panel meets them, and memory
     /// fetches those that come next. A panel has `V` vectors, and `O` outputs meet it at a time.
+    /// Where that is one vector, registers have room for the sums of two or three panels, so that
+    /// each number of the weight is loaded for all of them.
     #[inline(always)]
     fn all<S: Simd, const V: usize, const O: usize>(&self, simd: S) {
         /// Of outputs where the panels stay in a near cache too: little, so that hardly anything is
@@ -91,43 +93,70 @@ impl<T: Real, W: Source<T>> Products<'_, T, W> {
         let (n_cols, bytes) = (*n_cols, size_of_val(&**numbers));
         let bytes = if bytes <= 4 * MANY { FEW } else { MANY };
         let group = (bytes / (size_of::<T>() * n_cols * O).max(1)).max(1) * O;
+        let n_panels = n_rows.div_ceil(LANES);
+        let n_meetings = if V > 1 { n_panels } else { (n_panels / 2).max(1) };
         let mut buffer = Vec::new();
         for from in self.outputs.clone().step_by(group) {
             let outputs = from..(from + group).min(self.outputs.end);
             let next = outputs.end..(outputs.end + group).min(self.outputs.end);
-            let n_times = n_rows.div_ceil(LANES) * outputs.len().div_ceil(O) * (n_cols / STRETCH);
+            let n_times = n_meetings * outputs.len().div_ceil(O) * (n_cols / STRETCH);
             let mut part = Part {
                 first: from,
                 w: self.w.part(outputs, 0..n_cols, &mut buffer),
                 ahead: Ahead::new(self.w, next, 0..n_cols, n_times),
             };
-            let panels = numbers.chunks((LANES * n_cols).max(1));
-            for (row, panel) in (0..*n_rows).step_by(LANES).zip(panels) {
-                let mut output = 0;
-                while output + O <= part.w.n_rows() {
-                    self.tile::<S, V, O>(simd, &mut part, panel, row, output);
-                    output += O;
+            let mut panels = numbers.chunks_exact((LANES * n_cols).max(1));
+            let mut row = 0;
+            while let Some(first) = panels.next() {
+                let at_once = match panels.len() {
+                    0 => 1,
+                    _ if V > 1 => 1,
+                    2 => 3,
+                    _ => 2,
+                };
+                let mut next = || panels.next().unwrap_or_default();
+                match at_once {
+                    3 => self.tiles::<S, 3, V, 8>(simd, &mut part, [first, next(), next()], row),
+                    2 => self.tiles::<S, 2, V, O>(simd, &mut part, [first, next()], row),
+                    _ => self.tiles::<S, 1, V, O>(simd, &mut part, [first], row),
                 }
-                while output + 4 <= part.w.n_rows() {
-                    self.tile::<S, V, 4>(simd, &mut part, panel, row, output);
-                    output += 4;
-                }
-                while output < part.w.n_rows() {
-                    self.tile::<S, V, 1>(simd, &mut part, panel, row, output);
-                    output += 1;
-                }
+                row += at_once * LANES;
             }
         }
     }
 
-    /// The products of a panel, whose first row is `row`, with `O` outputs of `part` from `output`
-    /// on.
+    /// The products of `P` panels, whose first row is `row`, with all outputs of `part`.
     #[inline(always)]
-    fn tile<S: Simd, const V: usize, const O: usize>(
+    fn tiles<S: Simd, const P: usize, const V: usize, const O: usize>(
         &self,
         simd: S,
         part: &mut Part<'_, T>,
-        panel: &[T],
+        panels: [&[T]; P],
+        row: usize,
+    ) {
+        let mut output = 0;
+        while output + O <= part.w.n_rows() {
+            self.tile::<S, P, V, O>(simd, part, panels, row, output);
+            output += O;
+        }
+        while output + 4 <= part.w.n_rows() {
+            self.tile::<S, P, V, 4>(simd, part, panels, row, output);
+            output += 4;
+        }
+        while output < part.w.n_rows() {
+            self.tile::<S, P, V, 1>(simd, part, panels, row, output);
+            output += 1;
+        }
+    }
+
+    /// The products of `P` panels, whose first row is `row`, with `O` outputs of `part` from
+    /// `output` on.
+    #[inline(always)]
+    fn tile<S: Simd, const P: usize, const V: usize, const O: usize>(
+        &self,
+        simd: S,
+        part: &mut Part<'_, T>,
+        panels: [&[T]; P],
         row: usize,
         output: usize,
     ) {
@@ -135,30 +164,47 @@ impl<T: Real, W: Source<T>> Products<'_, T, W> {
             #[inline(always)]
             |o| part.w.row(output + o),
         );
-        let mut sums = [[T::splat(simd, T::ZERO); V]; O];
-        for (stretch, columns) in panel.chunks(STRETCH * LANES).enumerate() {
+        let panels = panels.map(
+            #[inline(always)]
+            |panel| panel.as_chunks::<LANES>().0,
+        );
+        let n_cols = self.panels.n_cols;
+        let mut sums = [[[T::splat(simd, T::ZERO); V]; P]; O];
+        for from in (0..n_cols).step_by(STRETCH) {
             part.ahead.fetch();
-            for (i, column) in columns.as_chunks::<LANES>().0.iter().enumerate() {
-                let column = &T::vectors::<S>(column)[..V];
+            for i in from..n_cols.min(from + STRETCH) {
+                let columns = panels.map(
+                    #[inline(always)]
+                    |panel| {
+                        // SAFETY: a panel has this many columns.
+                        let column = unsafe { panel.get_unchecked(i) };
+                        &T::vectors::<S>(column)[..V]
+                    },
+                );
                 for (sums, w) in sums.iter_mut().zip(w) {
                     // SAFETY: every row of the weight is as long as a panel has columns.
-                    let factor = unsafe { *w.get_unchecked(stretch * STRETCH + i) };
-                    let factor = T::splat(simd, factor);
-                    for (sum, &x) in sums.iter_mut().zip(column) {
-                        *sum = T::mul_add_vectors(simd, factor, x, *sum);
+                    let factor = T::splat(simd, unsafe { *w.get_unchecked(i) });
+                    for (sums, column) in sums.iter_mut().zip(columns) {
+                        for (sum, &x) in sums.iter_mut().zip(column) {
+                            *sum = T::mul_add_vectors(simd, factor, x, *sum);
+                        }
                     }
                 }
             }
         }
-        let mut products = [[T::ZERO; LANES]; O];
+        // Through memory, so that the sums stay in registers until then.
+        let mut products = [[[T::ZERO; LANES]; P]; O];
         for (products, sums) in products.iter_mut().zip(&sums) {
-            T::vectors_mut::<S>(products).copy_from_slice(sums);
+            for (products, sums) in products.iter_mut().zip(sums) {
+                T::vectors_mut::<S>(products).copy_from_slice(sums);
+            }
         }
-        for lane in 0..LANES.min(self.panels.n_rows - row) {
+        for of_tile in 0..(P * LANES).min(self.panels.n_rows - row) {
             for (o, products) in products.iter().enumerate() {
+                let product = products.as_flattened()[of_tile];
                 let output = part.first + output + o;
                 // SAFETY: the outputs of this task are its own, and in bounds.
-                unsafe { self.y.put(row + lane, output, products[lane], self.onto) };
+                unsafe { self.y.put(row + of_tile, output, product, self.onto) };
             }
         }
     }
