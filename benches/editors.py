@@ -4,6 +4,7 @@
     benches/pytorch/setup.sh                       # once: a virtual environment with PyTorch
     benches/editors.py MODEL [--easyedit CHECKOUT] [--json FILE]
     benches/editors.py MODEL --only grow           # how our cost grows, without the other side
+    benches/editors.py TINY --only grow --most 10000
 
 MODEL is a Hugging Face folder of a Llama-like decoder with f32 weights. Our side is
 `crates/retcon/benches/edits.rs`, PyTorch's `benches/pytorch/locate.py`, the edits are those of
