@@ -167,6 +167,16 @@ pub trait Source: Sync {
     /// Where there are none and none can be made.
     fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize])
     -> Result<Arc<Statistics>>;
+
+    /// Refuses at once what [`Source::statistics`] is known to refuse before anything is computed: for
+    /// those who ask only after long work.
+    ///
+    /// # Errors
+    /// As [`Source::statistics`].
+    fn check(&self, model: &Model, blocks: &[usize]) -> Result<()> {
+        let _ = (model, blocks);
+        Ok(())
+    }
 }
 
 impl<S: Source + ?Sized> Source for &S {
@@ -177,6 +187,10 @@ impl<S: Source + ?Sized> Source for &S {
         blocks: &[usize],
     ) -> Result<Arc<Statistics>> {
         (**self).statistics(ctx, model, blocks)
+    }
+
+    fn check(&self, model: &Model, blocks: &[usize]) -> Result<()> {
+        (**self).check(model, blocks)
     }
 }
 
@@ -219,14 +233,21 @@ pub struct Given {
 
 impl Source for Given {
     fn statistics(&self, _: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Arc<Statistics>> {
+        self.check(model, blocks)?;
+        Ok(self.statistics.clone())
+    }
+
+    fn check(&self, model: &Model, blocks: &[usize]) -> Result<()> {
         self.statistics.check_is_of(model, &self.path)?;
-        match blocks.iter().find(|block| !self.statistics.moments.contains_key(block)) {
-            Some(block) => {
-                let what = format!("they have no block {block}");
-                Err(Error::BadStatistics { path: self.path.clone(), what })
-            }
-            None => Ok(self.statistics.clone()),
-        }
+        let is_missing = |block: &&usize| !self.statistics.moments.contains_key(block);
+        let missing: Vec<String> =
+            blocks.iter().filter(is_missing).map(ToString::to_string).collect();
+        let what = match missing.as_slice() {
+            [] => return Ok(()),
+            [block] => format!("they have no block {block}"),
+            blocks => format!("they have no blocks {}", blocks.join(",")),
+        };
+        Err(Error::BadStatistics { path: self.path.clone(), what })
     }
 }
 

@@ -41,4 +41,8 @@ impl<S: Source> Source for Once<S> {
         *found = Some(asked.clone());
         Ok(asked)
     }
+
+    fn check(&self, model: &Model, blocks: &[usize]) -> Result<()> {
+        self.source.check(model, blocks)
+    }
 }

@@ -126,11 +126,18 @@ pub fn tune(
     if cases.len() < N_FACTS_MIN {
         return Err(Error::KnowsTooLittle { found: n_known, needed: N_FACTS_MIN });
     }
+    // What is missing is told before facts are traced.
+    let untraced = solved_in(model, method, &candidates::blocks(model, method, None))?;
+    untraced.map_or(Ok(()), |blocks| ctx.statistics.check(model, &blocks))?;
     let traced = traced::block(ctx, model, &cases)?;
     let blocks = candidates::blocks(model, method, traced);
     let source = Once::new(ctx.statistics);
     let ctx = &Ctx { statistics: &source, ..*ctx };
-    let statistics = get_all(ctx, model, method, &blocks)?;
+    // All in one pass.
+    let statistics = match solved_in(model, method, &blocks)? {
+        Some(all) => Some(ctx.statistics.statistics(ctx, model, &all)?.about.clone()),
+        None => None,
+    };
     let fixed = candidates::fixed(model, method, ctx.seed)?;
     let mut sweep = Sweep {
         ctx,
@@ -167,14 +174,12 @@ pub fn tune(
     })
 }
 
-/// Gets the statistics of all blocks that will be tried, in one pass, where the method needs any, and
-/// tells what they are of.
-fn get_all(
-    ctx: &Ctx<'_>,
+/// The blocks of all `choices`, where the method needs statistics of them.
+fn solved_in(
     model: &Model,
     method: &Method,
     choices: &[Map<String, Value>],
-) -> Result<Option<About>> {
+) -> Result<Option<Vec<usize>>> {
     let Some(own) = candidates::recipe(method) else { return Ok(None) };
     if !method.needs_statistics(&Map::new()) {
         return Ok(None);
@@ -183,8 +188,7 @@ fn get_all(
     for choice in choices {
         all.extend(own.clone().given(method.name, choice.clone())?.blocks(model)?);
     }
-    let all: Vec<usize> = all.into_iter().collect();
-    Ok(Some(ctx.statistics.statistics(ctx, model, &all)?.about.clone()))
+    Ok(Some(all.into_iter().collect()))
 }
 
 /// What all trials share, and those that were made.
