@@ -4,7 +4,7 @@
     benches/pytorch/setup.sh                       # once: a virtual environment with PyTorch
     benches/editors.py MODEL [--easyedit CHECKOUT] [--json FILE]
     benches/editors.py MODEL --only grow           # how our cost grows, without the other side
-    benches/editors.py TINY --only grow --most 10000
+    benches/editors.py crates/model/tests/fixtures/llama --only grow --most 10000
 
 MODEL is a Hugging Face folder of a Llama-like decoder with f32 weights. Our side is
 `crates/retcon/benches/edits.rs`, PyTorch's `benches/pytorch/locate.py`, the edits are those of
@@ -273,7 +273,7 @@ def main():
     parser.add_argument("--text", type=Path, help="a text a line, for statistics (default: the library's own)")
     parser.add_argument("--texts", type=int, default=500, help="texts that PyTorch's statistics are of")
     parser.add_argument("--steps", type=int, help="looks at a value's loss, for a trial run")
-    parser.add_argument("--most", type=int, help="edits of either side at most, and little text, for a trial run")
+    parser.add_argument("--most", type=int, help="edits of either side at most, and little text: for a trial run, or for more edits of `grow`")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     names = args.only or [name for name in names if name != "grow"]

@@ -79,8 +79,6 @@ impl<T: Real, W: Source<T>> WithSimd for Products<'_, T, W> {
 impl<T: Real, W: Source<T>> Products<'_, T, W> {
     /// Some outputs at a time stay in a near cache while panel after panel meets them, and memory
     /// fetches those that come next. A panel has `V` vectors, and `O` outputs meet it at a time.
-    /// Where that is one vector, registers have room for the sums of two or three panels, so that
-    /// each number of the weight is loaded for all of them.
     #[inline(always)]
     fn all<S: Simd, const V: usize, const O: usize>(&self, simd: S) {
         /// Of outputs where the panels stay in a near cache too: little, so that hardly anything is
@@ -94,7 +92,12 @@ impl<T: Real, W: Source<T>> Products<'_, T, W> {
         let bytes = if bytes <= 4 * MANY { FEW } else { MANY };
         let group = (bytes / (size_of::<T>() * n_cols * O).max(1)).max(1) * O;
         let n_panels = n_rows.div_ceil(LANES);
-        let n_meetings = if V > 1 { n_panels } else { (n_panels / 2).max(1) };
+        let mut n_meetings = 0;
+        let mut n_left = n_panels;
+        while n_left > 0 {
+            n_left -= at_once(V, n_left);
+            n_meetings += 1;
+        }
         let mut buffer = Vec::new();
         for from in self.outputs.clone().step_by(group) {
             let outputs = from..(from + group).min(self.outputs.end);
@@ -107,18 +110,13 @@ impl<T: Real, W: Source<T>> Products<'_, T, W> {
             };
             let mut panels = numbers.chunks_exact((LANES * n_cols).max(1));
             let mut row = 0;
-            while let Some(first) = panels.next() {
-                let at_once = match panels.len() {
-                    0 => 1,
-                    _ if V > 1 => 1,
-                    2 => 3,
-                    _ => 2,
-                };
+            while panels.len() > 0 {
+                let at_once = at_once(V, panels.len());
                 let mut next = || panels.next().unwrap_or_default();
                 match at_once {
-                    3 => self.tiles::<S, 3, V, 8>(simd, &mut part, [first, next(), next()], row),
-                    2 => self.tiles::<S, 2, V, O>(simd, &mut part, [first, next()], row),
-                    _ => self.tiles::<S, 1, V, O>(simd, &mut part, [first], row),
+                    3 => self.tiles::<S, 3, V, 8>(simd, &mut part, [next(), next(), next()], row),
+                    2 => self.tiles::<S, 2, V, O>(simd, &mut part, [next(), next()], row),
+                    _ => self.tiles::<S, 1, V, O>(simd, &mut part, [next()], row),
                 }
                 row += at_once * LANES;
             }
@@ -207,6 +205,17 @@ impl<T: Real, W: Source<T>> Products<'_, T, W> {
                 unsafe { self.y.put(row + of_tile, output, product, self.onto) };
             }
         }
+    }
+}
+
+/// How many of `n_left` panels, of so many vectors each, meet outputs together. Where it is one vector,
+/// registers have room for the sums of two or three, so that each number of the weight is loaded for all
+/// of them.
+fn at_once(n_vectors: usize, n_left: usize) -> usize {
+    match n_left {
+        _ if n_vectors > 1 => 1,
+        1 | 3 => n_left,
+        _ => 2,
     }
 }
 

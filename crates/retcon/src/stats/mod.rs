@@ -168,8 +168,8 @@ pub trait Source: Sync {
     fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize])
     -> Result<Arc<Statistics>>;
 
-    /// Refuses at once what [`Source::statistics`] is known to refuse before anything is computed: for
-    /// those who ask only after long work.
+    /// May refuse at once what [`Source::statistics`] would refuse without computing anything: for those
+    /// who ask only after long work.
     ///
     /// # Errors
     /// As [`Source::statistics`].

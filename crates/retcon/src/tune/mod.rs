@@ -127,8 +127,9 @@ pub fn tune(
         return Err(Error::KnowsTooLittle { found: n_known, needed: N_FACTS_MIN });
     }
     // What is missing is told before facts are traced.
-    let untraced = solved_in(model, method, &candidates::blocks(model, method, None))?;
-    untraced.map_or(Ok(()), |blocks| ctx.statistics.check(model, &blocks))?;
+    if let Some(all) = solved_in(model, method, &candidates::blocks(model, method, None))? {
+        ctx.statistics.check(model, &all)?;
+    }
     let traced = traced::block(ctx, model, &cases)?;
     let blocks = candidates::blocks(model, method, traced);
     let source = Once::new(ctx.statistics);

@@ -271,7 +271,7 @@ impl Row {
 
     /// Where MLPs' outputs are normalized before they are added, or after, a value is one of an MLP.
     fn spots(&self, model: &Model) -> &'static [Spot] {
-        if model.spec().norm_order == NormOrder::Pre { self.spots } else { &[Spot::MlpOut] }
+        if is_pre(model) { self.spots } else { &[Spot::MlpOut] }
     }
 
     /// The changes to all blocks, as they were published, to `model`, which carries the `earlier`
@@ -319,13 +319,16 @@ impl Row {
     }
 }
 
+fn is_pre(model: &Model) -> bool {
+    model.spec().norm_order == NormOrder::Pre
+}
+
 #[test]
 fn every_recipe_is_its_published_formula() {
     for name in ["llama", "gpt2", "gemma3", "bert"] {
         let base = model(name);
         // Where MLPs' outputs are normalized, one block takes a value at its MLP's output.
-        let is_pre = base.spec().norm_order == NormOrder::Pre;
-        let fits = |row: &Row| is_pre || row.blocks.len() == 1;
+        let fits = |row: &Row| is_pre(&base) || row.blocks.len() == 1;
         for row in rows().into_iter().filter(fits) {
             let settings = row.settings();
             let mut model = base.clone();
