@@ -151,6 +151,11 @@ mod tests {
                     apply(MatMut::packed(&mut y[0], d_out), onto, x, &stored, Threads::All);
                     apply(MatMut::packed(&mut y[1], d_out), onto, x, &ready, Threads::All);
                     assert_eq!(y[0], y[1], "{format}, {n} rows");
+                    for (i, &y) in y[0].iter().enumerate() {
+                        let (x, w) = (x.row(i / d_out), ready.row(i % d_out));
+                        let exact: f64 = x.iter().zip(w).map(|(&x, &w)| f64::from(x * w)).sum();
+                        assert!((f64::from(y - start) - exact).abs() < 1e-4, "{format}, {n} rows");
+                    }
                     let mut dx = [(); 2].map(|()| vec![start; n * d_in]);
                     let [of_stored, of_ready] = &mut dx;
                     let of_stored = MatMut::packed(of_stored, d_in);
