@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use retcon::data::Corpus;
-use retcon::stats::{self, Given, Kept, Once, Source};
+use retcon::stats::{self, Given, Kept, Once, Source, Spaces};
 use retcon::{Ctx, Model};
 
 use crate::cache;
@@ -19,7 +19,10 @@ impl Statistics {
     pub(crate) fn source<'a>(&self, shell: &'a Shell) -> Result<Box<dyn Source + 'a>> {
         Ok(match self {
             Self::File(path) => {
-                Box::new(Given { path: path.clone(), statistics: stats::read(path)?.into() })
+                let mut statistics = stats::read(path)?;
+                // Not beside the file, whose folder is not ours.
+                statistics.spaces = Spaces::kept_in(folder()?.join("null-spaces"));
+                Box::new(Given { path: path.clone(), statistics: statistics.into() })
             }
             Self::Text(text) => {
                 let told = Told { shell, kept: text.kept()?, is_own: text.is_own() };
@@ -84,6 +87,11 @@ pub(crate) fn state(about: &stats::About) -> &'static str {
     }
 }
 
+/// Where statistics are kept, and what is made of them.
+fn folder() -> Result<PathBuf> {
+    Ok(cache::folder()?.join("statistics"))
+}
+
 impl Text {
     /// The cache for this text.
     pub(crate) fn kept(&self) -> Result<Kept> {
@@ -96,8 +104,7 @@ impl Text {
             }
             file => Corpus::read(Path::new(file))?,
         };
-        let folder: PathBuf = cache::folder()?.join("statistics");
-        Ok(Kept { folder, corpus, plan: self.plan.clone() })
+        Ok(Kept { folder: folder()?, corpus, plan: self.plan.clone() })
     }
 
     /// Whether it is the small text that comes with the program.

@@ -67,8 +67,9 @@ impl Factor {
 /// The directions in which a second moment has little.
 #[derive(Debug)]
 pub struct NullSpace {
-    /// An orthonormal basis, a column each, `[n, q]`.
-    pub basis: Mat<f64>,
+    /// An orthonormal basis of all that is not in it, a column each, `[n, n - q]`: as a rule the smaller
+    /// one of the two.
+    pub outside: Mat<f64>,
 }
 
 impl NullSpace {
@@ -87,7 +88,19 @@ impl NullSpace {
         if q == 0 {
             return Err(Error::NoNullSpace { what: what.to_owned(), threshold, least: values[0] });
         }
-        Ok(Self { basis: eigen.U().get(.., ..q).to_owned() })
+        Ok(Self { outside: eigen.U().get(.., q..).to_owned() })
+    }
+
+    /// Its dimension, `q`.
+    #[must_use]
+    pub fn n_directions(&self) -> usize {
+        self.outside.nrows() - self.outside.ncols()
+    }
+
+    /// The part of each column of `x` that is in it, `[n, k]`.
+    #[must_use]
+    pub fn project(&self, x: MatRef<'_, f64>) -> Mat<f64> {
+        x - &self.outside * (self.outside.transpose() * x)
     }
 }
 
@@ -173,9 +186,10 @@ mod tests {
     #[test]
     fn a_null_space_is_where_nothing_is() {
         let matrix = moment(&[[1.0, 2.0, 0.0], [0.0, 1.0, 0.0]]);
-        let NullSpace { basis } = NullSpace::new(&matrix, 1e-6, "it").unwrap();
-        assert_eq!(basis.ncols(), 1);
-        assert!((&matrix * &basis).norm_max() < 1e-12 && basis[(2, 0)].abs() > 1.0 - 1e-12);
+        let space = NullSpace::new(&matrix, 1e-6, "it").unwrap();
+        assert_eq!(space.n_directions(), 1);
+        let inside = space.project(Mat::<f64>::identity(3, 3).as_ref());
+        assert!((&matrix * &inside).norm_max() < 1e-12 && inside[(2, 2)] > 1.0 - 1e-12);
         assert!(NullSpace::new(&matrix, -1.0, "it").is_err());
     }
 }

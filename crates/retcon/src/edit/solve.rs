@@ -92,19 +92,18 @@ fn dual(metric: &Metric, mu: f64, all: MatRef<'_, f64>, n: usize) -> Result<Solv
 
 /// In the space of keys.
 fn primal(metric: &Metric, mu: f64, all: MatRef<'_, f64>, n: usize) -> Result<Solved> {
-    let inside = metric.coordinates(all);
+    let inside = metric.allowed(all);
     let mut sum = &inside * inside.transpose();
-    let q = sum.nrows();
     match metric {
         Metric::Moment(moment, _) => sum += faer::Scale(mu) * moment,
-        Metric::Identity | Metric::NullSpace(_) => (0..q).for_each(|i| sum[(i, i)] += mu),
+        // Outside of a null space this is all there is, and nothing that is solved for is there.
+        Metric::Identity | Metric::NullSpace(_) => {
+            (0..sum.nrows()).for_each(|i| sum[(i, i)] += mu);
+        }
     }
     let factor = Factor::new(&sum, "the sum of the keys' outer products")?;
     let solved = factor.solve(inside.get(.., inside.ncols() - n..));
-    let right = match metric {
-        Metric::NullSpace(space) => (&space.basis * solved).transpose().to_owned(),
-        _ => solved.transpose().to_owned(),
-    };
+    let right = metric.allowed(solved.as_ref()).transpose().to_owned();
     Ok(Solved { right, condition: factor.condition(), ridge: factor.ridge })
 }
 
@@ -122,7 +121,7 @@ impl Metric {
     /// The directions that may change at all, where those are not all.
     #[must_use]
     pub fn n_free(&self) -> Option<usize> {
-        if let Self::NullSpace(space) = self { Some(space.basis.ncols()) } else { None }
+        if let Self::NullSpace(space) = self { Some(space.n_directions()) } else { None }
     }
 
     /// `M keys`.
@@ -130,21 +129,21 @@ impl Metric {
         match self {
             Self::Identity => keys.to_owned(),
             Self::Moment(_, factor) => factor.solve(keys),
-            Self::NullSpace(space) => &space.basis * (space.basis.transpose() * keys),
+            Self::NullSpace(space) => space.project(keys),
         }
     }
 
-    /// The keys in coordinates of the directions that may change.
-    fn coordinates(&self, keys: MatRef<'_, f64>) -> Mat<f64> {
+    /// The part of each column that is along directions that may change.
+    fn allowed(&self, keys: MatRef<'_, f64>) -> Mat<f64> {
         match self {
-            Self::NullSpace(space) => space.basis.transpose() * keys,
+            Self::NullSpace(space) => space.project(keys),
             Self::Identity | Self::Moment(..) => keys.to_owned(),
         }
     }
 
     fn n_directions(&self, width: usize) -> usize {
         match self {
-            Self::NullSpace(space) => space.basis.ncols(),
+            Self::NullSpace(space) => space.n_directions(),
             Self::Identity | Self::Moment(..) => width,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use retcon_model::Model;
 use sha2::{Digest, Sha256};
 
-use super::{Plan, Source, Statistics, collect, file, fingerprint};
+use super::{Plan, Source, Spaces, Statistics, collect, file, fingerprint};
 use crate::data::Corpus;
 use crate::edit::Ctx;
 use crate::error::Result;
@@ -47,13 +47,19 @@ impl Kept {
         Ok(self.there(model)?.filter(is_enough))
     }
 
+    /// Null spaces are kept beside them.
+    fn spaces(&self) -> Spaces {
+        Spaces::kept_in(self.folder.join("null-spaces"))
+    }
+
     /// Those that are there already, of whatever blocks.
     fn there(&self, model: &Model) -> Result<Option<Statistics>> {
         let path = self.path(model)?;
         if !path.is_file() {
             return Ok(None);
         }
-        let found = file::read(&path)?;
+        let mut found = file::read(&path)?;
+        found.spaces = self.spaces();
         Ok(if found.is_of(model)? { Some(found) } else { None })
     }
 }
@@ -93,7 +99,8 @@ impl Source for Kept {
             // It goes on from what was enough for another plan.
             file::write(&shorter, &partial)?;
         }
-        let made = collect(ctx, model, &self.corpus, &all, &self.plan, Some(&partial))?;
+        let mut made = collect(ctx, model, &self.corpus, &all, &self.plan, Some(&partial))?;
+        made.spaces = self.spaces();
         file::write(&made, &path)?;
         if partial.is_file() {
             // What it says is in the whole file now; if it stays, it is found out of date.

@@ -31,7 +31,7 @@ impl Statistics {
         mine.surprise.clear();
         (mine.converged, mine.ended) = (false, mine.ended && theirs.ended);
         // They are of a moment that is another now.
-        self.spaces = super::Spaces::default();
+        self.spaces = self.spaces.emptied();
         Ok(self)
     }
 

@@ -32,7 +32,7 @@ pub use spaces::Spaces;
 use crate::data::Corpus;
 use crate::edit::Ctx;
 use crate::error::{Error, Result};
-use crate::linalg::{NullSpace, mean};
+use crate::linalg::NullSpace;
 
 /// Second moments of keys, and what they are of.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,9 +133,7 @@ impl Statistics {
     /// # Errors
     /// As [`Statistics::moment`] and [`NullSpace::new`].
     pub fn null_space(&self, block: usize, threshold: f64) -> Result<Arc<NullSpace>> {
-        self.spaces.of(block, threshold, || {
-            NullSpace::new(&mean(&self.moment(block)?), threshold, &name(block))
-        })
+        self.spaces.of(block, threshold, || self.moment(block))
     }
 
     /// Makes sure that the moment of `block` is there, and of enough tokens.
