@@ -15,7 +15,7 @@ use crate::data::Fact;
 use crate::edit::finetune::RADIUS;
 use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
-use crate::eval::drift::{Drift, as_held, unrelated_prompts};
+use crate::eval::drift::{Drift, N_PROMPTS, as_held, unrelated_prompts};
 use crate::eval::held::Held;
 
 /// Shares that are tried after the whole change.
@@ -60,7 +60,7 @@ pub fn within(
         return Err(Error::BadSetting { key: "max_drift", expected, found });
     }
     // The texts that the report of the edit is going to measure.
-    let held = Held::new(model, &as_held(&unrelated_prompts(facts, ctx.seed)?))?;
+    let held = Held::new(model, &as_held(&unrelated_prompts(facts, N_PROMPTS, ctx.seed)?))?;
     let whole = (method.editor)(settings.clone())?.edit(ctx, model, facts)?;
     let change = Change { ctx, model, method, settings, facts, whole: &whole };
     let mut trials = Vec::new();

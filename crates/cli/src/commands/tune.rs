@@ -127,16 +127,25 @@ fn sweep(
 }
 
 fn evidence(tuned: &Tuned) -> String {
-    let mut rows =
-        table(["settings", "edits", "rewrite", "paraphrase", "locality", "score", "s/edit"]);
+    let mut rows = table([
+        "settings",
+        "edits",
+        "rewrite",
+        "paraphrase",
+        "locality",
+        "rest",
+        "score",
+        "s/edit",
+    ]);
     for trial in &tuned.trials {
-        let Trial { settings, n, rewrite, paraphrase, locality, seconds } = trial;
+        let Trial { settings, n, rewrite, paraphrase, locality, kl: _, seconds } = trial;
         rows.add_row([
             plain(settings),
             n.to_string(),
             percent(*rewrite),
             percent(*paraphrase),
             percent(*locality),
+            percent(trial.rest()),
             percent(trial.score()),
             format!("{seconds:.1}"),
         ]);

@@ -1,5 +1,6 @@
 //! `stats`, `tune`, and edits by methods that solve in closed form.
 
+use std::collections::HashSet;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -88,26 +89,34 @@ fn a_model_that_knows_nothing_is_edited_at_blocks_by_depth() {
     run.complains("the model knows");
 }
 
-#[test]
-fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
-    let dir = Dir::new();
+/// Makes `knowing`, a model that knows four capitals.
+fn teach_capitals(dir: &Dir, name: &str) {
     let capitals = ["France => Paris", "Germany => Berlin", "Italy => Rome", "Spain => Madrid"];
     let facts = capitals.map(|fact| {
         let (country, capital) = fact.split_once(" => ").unwrap();
         format!("The capital of {{{country}}} is => {capital}\n")
     });
     fs::write(dir.path("facts.txt"), facts.concat()).unwrap();
-    let model = fixture("llama");
+    let model = fixture(name);
     let ft = ["edit", text(&model), "--facts", "facts.txt", "--method", "ft", "--out", "taught"];
     let all = ["--constraint", "none", "--components", "all", "--blocks", "all", "--lr", "0.05"];
     dir.run(ft.into_iter().chain(all).chain(["--steps", "300"])).ok();
     dir.run(["merge", text(&model), "taught", "--out", "knowing"]).ok();
+}
+
+#[test]
+fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
+    let dir = Dir::new();
+    teach_capitals(&dir, "llama");
     let tune = ["tune", "knowing", "--method", "memit", "--again", "--json"];
-    let trials = |tuned: &Value| -> Vec<(Value, [f64; 3])> {
+    let trials = |tuned: &Value| -> Vec<(Value, [f64; 4])> {
         let of = |trial: &Value| {
             assert!(trial["n"].as_u64().is_some_and(|n| (4..=6).contains(&n)), "{trial}");
-            let scores = ["rewrite", "paraphrase", "locality"].map(|k| trial[k].as_f64().unwrap());
-            (trial["settings"].clone(), scores)
+            let [rewrite, paraphrase, locality, kl] =
+                ["rewrite", "paraphrase", "locality", "kl"].map(|k| trial[k].as_f64().unwrap());
+            assert!(kl > 0.0, "{trial}");
+            // What a hundred such edits leave of other texts.
+            (trial["settings"].clone(), [rewrite, paraphrase, locality, (-100.0 * kl).exp()])
         };
         tuned["trials"].as_array().unwrap().iter().map(of).collect()
     };
@@ -117,7 +126,7 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     assert!(tried.iter().any(|(settings, _)| settings["mu"] != Value::Null), "numbers");
     assert!(tried.iter().any(|(settings, _)| settings["blocks"] == "0"), "blocks");
     // Harmonic, so that nothing makes up for an edit that isn't there or for the loss of the rest.
-    let score = |(_, scores): &(Value, [f64; 3])| 3.0 / scores.map(f64::recip).iter().sum::<f64>();
+    let score = |(_, scores): &(Value, [f64; 4])| 4.0 / scores.map(f64::recip).iter().sum::<f64>();
     assert!(tried.is_sorted_by(|a, b| score(a) >= score(b)), "{tried:?}");
     assert!(score(&tried[0]) > 0.0, "{tried:?}");
     let chosen = tried.iter().find(|(settings, _)| settings == &first["settings"]).unwrap();
@@ -144,6 +153,26 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     let n = at_once["tuned"]["n_left_out"].as_u64().unwrap() as usize;
     assert_eq!(n + 1, tried.len());
     dir.run(tune.into_iter().chain(["--minutes", "-1"])).exits(2).complains("--minutes: expected");
+}
+
+/// Length means nothing behind a norm, and one block has to reach the value alone.
+#[test]
+fn where_a_norm_follows_blocks_are_tried_with_short_and_firm_values() {
+    let dir = Dir::new();
+    teach_capitals(&dir, "gemma3");
+    for method in ["memit", "rome"] {
+        let found = dir.run(["tune", "knowing", "--method", method, "--again", "--json"]).ok();
+        let tuned = found.json()["tuned"].clone();
+        let tried: Vec<&Value> =
+            tuned["trials"].as_array().unwrap().iter().map(|trial| &trial["settings"]).collect();
+        assert!(tried.contains(&&json!({})), "the method's own");
+        let elsewhere = tried.iter().filter(|settings| settings.get("blocks").is_some());
+        assert!(elsewhere.clone().any(|settings| settings["clamp"] == 0.75), "{tried:?}");
+        let is_firm = |settings: &&Value| settings.get("mu").is_some();
+        assert_eq!(elsewhere.clone().any(is_firm), method == "memit", "{tried:?}");
+        let distinct: HashSet<String> = tried.iter().map(ToString::to_string).collect();
+        assert_eq!(distinct.len(), tried.len(), "{tried:?}");
+    }
 }
 
 #[test]

@@ -42,13 +42,15 @@ impl Drift {
     }
 }
 
-/// Prompts that have nothing to do with `facts`: what the drift of an edit is measured over.
+/// Prompts that the drift of an edit is measured over.
+pub const N_PROMPTS: usize = 40;
+
+/// Up to `n` prompts that have nothing to do with `facts`.
 ///
 /// # Errors
 /// Where one of them is no prompt.
-pub fn unrelated_prompts(facts: &[Fact], seed: u64) -> Result<Vec<Prompt>> {
-    const N_PROMPTS: usize = 40;
-    let probes = unrelated(facts, N_PROMPTS, seed);
+pub fn unrelated_prompts(facts: &[Fact], n: usize, seed: u64) -> Result<Vec<Prompt>> {
+    let probes = unrelated(facts, n, seed);
     probes.iter().map(|probe| Ok(Prompt::new(&probe.prompt, None)?)).collect()
 }
 

@@ -13,7 +13,7 @@ pub mod metrics;
 pub mod questions;
 pub mod reading;
 pub mod report;
-mod unbounded;
+pub(crate) mod unbounded;
 
 pub use belief::{Belief, believe};
 pub use bootstrap::{Difference, Score};

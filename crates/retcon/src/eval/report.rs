@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{begins_with, first};
 use super::belief::{Belief, believe, believe_and_note};
-use super::drift::{Drift, drift, unrelated_prompts};
+use super::drift::{Drift, N_PROMPTS, drift, unrelated_prompts};
 use super::questions::{Counts, Kind, Question, questions};
 use crate::data::Fact;
 use crate::edit::lookup::fits;
@@ -79,7 +79,7 @@ pub fn compare(
     let rows: Vec<Row> = rows.collect();
     let edits = || rows.iter().filter(|row| row.kind == Kind::Edit);
     let success = edits().all(Row::is_as_wanted);
-    let drift = drift(before, after, &unrelated_prompts(facts, seed)?)?;
+    let drift = drift(before, after, &unrelated_prompts(facts, N_PROMPTS, seed)?)?;
     Ok(Report { success, rows, drift })
 }
 

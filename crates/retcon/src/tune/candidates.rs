@@ -15,6 +15,9 @@ use crate::error::Result;
 /// Depths at which a block is tried.
 const DEPTHS: [f64; 6] = [0.15, 0.25, 0.35, 0.45, 0.6, 0.75];
 
+/// The least length of an offset that was published, in lengths of what is there.
+const LEAST_CLAMP: f64 = 0.75;
+
 /// Blocks of a method that spreads what is missing over several.
 const SPREAD: usize = 5;
 
@@ -31,6 +34,24 @@ pub(super) fn fixed(model: &Model, method: &Method, seed: u64) -> Result<Map<Str
 /// The method's own settings as a recipe; `None` where it is of another kind.
 pub(super) fn recipe(method: &Method) -> Option<Recipe> {
     serde_json::from_value((method.defaults)()).ok()
+}
+
+/// The numbers that blocks are tried with, where they are not the method's own. Behind a norm the length
+/// of what an MLP gives means nothing, and its direction everything: an offset of four lengths replaces
+/// all that was there, moves every other text, and makes all blocks look bad. So where a norm follows, it
+/// is held to the least that was published; and one block that is written has to reach the value, where
+/// MEMIT's softness leaves half of it to the blocks that come after.
+fn base(model: &Model, method: &Method) -> Map<String, Value> {
+    let mut base = Map::new();
+    let Some(recipe) = recipe(method) else { return base };
+    if !matches!(model.spec().norm_order, NormOrder::Sandwich | NormOrder::Branch) {
+        return base;
+    }
+    base.insert("clamp".to_owned(), json!(LEAST_CLAMP));
+    if recipe.mu.is_none() {
+        base.insert("mu".to_owned(), json!(rounded(0.1 * recipe.mu(model.spec().d_mlp))));
+    }
+    base
 }
 
 /// Choices of blocks: the method's own, then from the front to the back, `traced` among them.
@@ -57,25 +78,33 @@ pub(super) fn blocks(
     if let Some(Ok(own)) = recipe(method).map(|own| own.blocks(model)) {
         choices.retain(|&(first, last)| !own.iter().copied().eq(first..=last));
     }
+    let base = base(model, method);
     let settings = |(first, last): (usize, usize)| {
         let blocks = if first == last { last.to_string() } else { format!("{first}-{last}") };
-        Map::from_iter([("blocks".to_owned(), json!(blocks))])
+        base.clone().into_iter().chain([("blocks".to_owned(), json!(blocks))]).collect()
     };
-    std::iter::once(Map::new()).chain(choices.into_iter().map(settings)).collect()
+    let own = (!base.is_empty()).then(|| base.clone());
+    std::iter::once(Map::new()).chain(own).chain(choices.into_iter().map(settings)).collect()
 }
 
 /// Other numbers, one at a time: what published presets have for other widths doesn't carry over.
 pub(super) fn numbers(model: &Model, method: &Method) -> Vec<(String, Value)> {
     let mut defaults = (method.defaults)();
     if defaults.get("mu").is_some_and(Value::is_null) {
-        defaults["mu"] = json!(model.spec().d_mlp);
+        defaults["mu"] = json!(model.spec().d_mlp as f64);
     }
     let default = |key: &str| defaults.get(key).and_then(Value::as_f64).filter(|x| *x > 0.0);
+    let base = base(model, method);
     let mut numbers = Vec::new();
-    let mut add = |key: &str, value: f64| numbers.push((key.to_owned(), json!(rounded(value))));
+    let mut add = |key: &str, value: f64| {
+        let value = json!(rounded(value));
+        if base.get(key).unwrap_or(&defaults[key]) != &value {
+            numbers.push((key.to_owned(), value));
+        }
+    };
     for (key, factors) in [
-        ("mu", [0.01, 0.1].as_slice()),
-        ("learning_rate", &[0.4]),
+        ("mu", [0.01, 0.1, 1.0].as_slice()),
+        ("learning_rate", &[0.4, 0.1]),
         ("threshold", &[0.1, 10.0]),
         ("rate", &[100.0, 1_000.0]),
     ] {
@@ -85,9 +114,8 @@ pub(super) fn numbers(model: &Model, method: &Method) -> Vec<(String, Value)> {
         }
     }
     // In lengths of what is there, so it is a number for any width: the published ones are the ends.
-    if let Some(default) = default("clamp") {
-        let others = [0.75, 2.0, 4.0].into_iter().filter(|&clamp| clamp != default);
-        others.for_each(|clamp| add("clamp", clamp));
+    if default("clamp").is_some() {
+        [LEAST_CLAMP, 2.0, 4.0].into_iter().for_each(|clamp| add("clamp", clamp));
     }
     numbers
 }

@@ -6,9 +6,11 @@
 //! where causal tracing finds the facts; then the numbers that published presets give for other widths.
 //! A trial edits one fact, asks for it, for it in other words, and for others of its relation, and is
 //! undone; it counts how likely each object is, since a handful of facts tells too little by which of
-//! them are said. All candidates meet the same facts, so the number of edits is bounded and known
-//! beforehand but for what tracing adds, and one seed gives one result, where the time is enough: once
-//! that is over no candidate is begun, the likeliest ones come first, and what was left out is counted.
+//! them are said. It also counts what a batch of such edits would leave of all other text: settings that
+//! look alike on one fact can be far apart on a hundred. All candidates meet the same facts, so the
+//! number of edits is bounded and known beforehand but for what tracing adds, and one seed gives one
+//! result, where the time is enough: once that is over no candidate is begun, the likeliest ones come
+//! first, and what was left out is counted.
 
 mod candidates;
 mod cases;
@@ -31,7 +33,10 @@ use crate::edit::lookup::Query;
 use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
 use crate::eval::belief::scores;
+use crate::eval::drift::{Drift, as_held, unrelated_prompts};
+use crate::eval::held::Held;
 use crate::eval::metrics::harmonic;
+use crate::eval::unbounded;
 use crate::interval::mean;
 use crate::stats::{About, Once};
 
@@ -76,14 +81,24 @@ pub struct Trial {
     pub paraphrase: f64,
     /// What is left of how likely the old objects of other facts of the relation were, at most all.
     pub locality: f64,
+    /// How far texts that have nothing to do with the fact have moved: the mean over their positions of
+    /// KL(before ‖ after) of the next token, in nats.
+    #[serde(with = "unbounded")]
+    pub kl: f64,
     /// Seconds an edit.
     pub seconds: f64,
 }
 
 impl Trial {
-    /// The harmonic mean of the three; 0 where one of them is.
+    /// What a batch of such edits leaves of how likely other texts are: edits of different facts move
+    /// them each its own way, so that their divergences add up.
+    pub fn rest(&self) -> f64 {
+        (-N_IN_BATCH * self.kl).exp()
+    }
+
+    /// The harmonic mean of the four; 0 where one of them is.
     pub fn score(&self) -> f64 {
-        harmonic(&[self.rewrite, self.paraphrase, self.locality])
+        harmonic(&[self.rewrite, self.paraphrase, self.locality, self.rest()])
     }
 }
 
@@ -99,6 +114,12 @@ struct Case {
 
 /// Facts that each candidate is tried on. With three, the better of two blocks was lost to chance.
 const N_FACTS: usize = 6;
+
+/// Edits in the batch that a trial is to speak for.
+const N_IN_BATCH: f64 = 100.0;
+
+/// Texts that have nothing to do with the facts.
+const N_TEXTS: usize = 16;
 
 /// A later candidate takes the place of the best so far where its score is higher by more than this:
 /// less is chance.
@@ -140,11 +161,15 @@ pub fn tune(
         None => None,
     };
     let fixed = candidates::fixed(model, method, ctx.seed)?;
+    let facts: Vec<Fact> = cases.iter().map(|case| case.fact.clone()).collect();
+    let texts = unrelated_prompts(&facts, N_TEXTS, ctx.seed)?;
+    let rest = Held::new(model, &as_held(&texts))?;
     let mut sweep = Sweep {
         ctx,
         model,
         method,
         cases: &cases,
+        rest: &rest,
         fixed,
         until,
         trials: Vec::new(),
@@ -198,6 +223,8 @@ struct Sweep<'a> {
     model: &'a Model,
     method: &'static Method,
     cases: &'a [Case],
+    /// Texts that have nothing to do with them.
+    rest: &'a Held,
     fixed: Map<String, Value>,
     /// When the time is over.
     until: Option<Instant>,
@@ -220,7 +247,7 @@ impl Sweep<'_> {
         let n = self.cases.len();
         let total = n_edits(self.model, self.method);
         let mut seconds = 0.0;
-        let mut sums = [0.0; 3];
+        let mut sums = [0.0; 4];
         for (i, case) in self.cases.iter().enumerate() {
             let done = (self.trials.len() * n + i).min(total);
             let stage = "trial edits";
@@ -240,9 +267,9 @@ impl Sweep<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let [rewrite, paraphrase, locality] = sums.map(|sum| sum / n as f64);
+        let [rewrite, paraphrase, locality, kl] = sums.map(|sum| sum / n as f64);
         let seconds = seconds / n as f64;
-        let trial = Trial { settings, n, rewrite, paraphrase, locality, seconds };
+        let trial = Trial { settings, n, rewrite, paraphrase, locality, kl, seconds };
         let best = self.trials.get(self.best);
         if best.is_some_and(|best| trial.score() > best.score() + MARGIN) {
             self.best = self.trials.len();
@@ -251,13 +278,15 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    fn measured(&self, case: &Case, delta: Delta) -> Result<[f64; 3]> {
+    /// What a trial counts of one edit.
+    fn measured(&self, case: &Case, delta: Delta) -> Result<[f64; 4]> {
         let edited = self.model.with(&Arc::new(delta))?;
         let neighbors = likely(&edited, &case.neighbors)?.into_iter().zip(&case.before);
         Ok([
             mean(&likely(&edited, std::slice::from_ref(&case.edit))?),
             mean(&likely(&edited, &case.paraphrases)?),
             mean(&neighbors.map(|(after, before)| (after / before).min(1.0)).collect::<Vec<_>>()),
+            Drift::of(&self.rest.moved(self.model, &edited)?).mean_kl,
         ])
     }
 }
