@@ -1,6 +1,6 @@
 //! `stats`, `tune`, and edits by methods that solve in closed form.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -170,7 +170,7 @@ fn where_a_norm_follows_blocks_are_tried_with_short_and_firm_values() {
         assert!(elsewhere.clone().any(|settings| settings["clamp"] == 0.75), "{tried:?}");
         let is_firm = |settings: &&Value| settings.get("mu").is_some();
         assert_eq!(elsewhere.clone().any(is_firm), method == "memit", "{tried:?}");
-        let distinct: HashSet<String> = tried.iter().map(ToString::to_string).collect();
+        let distinct: BTreeSet<String> = tried.iter().map(ToString::to_string).collect();
         assert_eq!(distinct.len(), tried.len(), "{tried:?}");
     }
 }
