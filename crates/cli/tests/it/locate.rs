@@ -67,6 +67,35 @@ fn a_closed_form_edits_and_its_record_says_with_what() {
     assert_eq!(made["delta"]["id"], again["delta"]["id"]);
 }
 
+/// Of the cache's own statistics and of a file with the same, whichever are the first.
+#[test]
+fn null_spaces_are_found_once() {
+    let model = fixture("llama");
+    let own: &[&str] = &[];
+    let of_file = &["--stats", "own.safetensors"];
+    for [first, second] in [[own, of_file], [of_file, own]] {
+        let dir = Dir::new();
+        dir.run(["stats", text(&model), "--blocks", "all", "--out", "own.safetensors"]).ok();
+        let edit = |stats: &[&str], out| {
+            let edit = ["edit", text(&model), FACT, "--method", "alphaedit", "--keep-failed"];
+            // There is no direction in which keys of a model this small have little.
+            let numbers = ["--no-tune", "--set", "threshold=1", "--set", "steps=3", "--out", out];
+            dir.run([&edit, stats, &numbers].concat());
+            fs::read(dir.path(out)).unwrap()
+        };
+        let kept = || -> Vec<_> {
+            let files = fs::read_dir(dir.path("cache").join("statistics/null-spaces")).unwrap();
+            let files = files.map(|file| file.unwrap());
+            files.map(|file| (file.path(), file.metadata().unwrap().modified().unwrap())).collect()
+        };
+        let made = edit(first, "first");
+        let spaces = kept();
+        assert!(!spaces.is_empty(), "{first:?}");
+        assert!(edit(second, "second") == made, "{second:?}: what was kept is something else");
+        assert_eq!(kept(), spaces, "{second:?}: they were made again");
+    }
+}
+
 #[test]
 fn statistics_of_another_model_are_refused() {
     let dir = Dir::new();
