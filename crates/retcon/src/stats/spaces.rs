@@ -53,9 +53,13 @@ impl Spaces {
             return Ok(space.clone());
         }
         let moment = moment()?;
-        let find = || NullSpace::new(&mean(&moment), threshold, &name(block));
-        let space = match &self.folder {
-            Some(folder) => kept(&folder.join(file_name(&moment, threshold)), moment.width(), find),
+        let path = self.folder.as_ref().map(|folder| folder.join(file_name(&moment, threshold)));
+        let mean = mean(&moment);
+        // An eigendecomposition takes a lot of memory beside it.
+        drop(moment);
+        let find = || NullSpace::new(&mean, threshold, &name(block));
+        let space = match path {
+            Some(path) => kept(&path, mean.nrows(), find),
             None => find(),
         };
         let space = Arc::new(space?);
