@@ -21,7 +21,7 @@ impl Statistics {
             Self::File(path) => {
                 let mut statistics = stats::read(path)?;
                 // Not beside the file, whose folder is not ours.
-                statistics.spaces = Spaces::kept_in(folder()?.join("null-spaces"));
+                statistics.spaces = Spaces::kept_in(&folder()?);
                 Box::new(Given { path: path.clone(), statistics: statistics.into() })
             }
             Self::Text(text) => {

@@ -47,11 +47,6 @@ impl Kept {
         Ok(self.there(model)?.filter(is_enough))
     }
 
-    /// Null spaces are kept beside them.
-    fn spaces(&self) -> Spaces {
-        Spaces::kept_in(self.folder.join("null-spaces"))
-    }
-
     /// Those that are there already, of whatever blocks.
     fn there(&self, model: &Model) -> Result<Option<Statistics>> {
         let path = self.path(model)?;
@@ -59,7 +54,7 @@ impl Kept {
             return Ok(None);
         }
         let mut found = file::read(&path)?;
-        found.spaces = self.spaces();
+        found.spaces = Spaces::kept_in(&self.folder);
         Ok(if found.is_of(model)? { Some(found) } else { None })
     }
 }
@@ -100,7 +95,7 @@ impl Source for Kept {
             file::write(&shorter, &partial)?;
         }
         let mut made = collect(ctx, model, &self.corpus, &all, &self.plan, Some(&partial))?;
-        made.spaces = self.spaces();
+        made.spaces = Spaces::kept_in(&self.folder);
         file::write(&made, &path)?;
         if partial.is_file() {
             // What it says is in the whole file now; if it stays, it is found out of date.

@@ -28,11 +28,11 @@ pub struct Spaces {
 type Known = BTreeMap<(usize, u64), Arc<NullSpace>>;
 
 impl Spaces {
-    /// Those that are kept in `folder`, which is made where it isn't there: a file for each, named by
-    /// the moment that it follows from.
+    /// Those that are kept beside the statistics in `folder`, in one of their own, which is made where it
+    /// isn't there: a file for each, named by the moment that it follows from.
     #[must_use]
-    pub fn kept_in(folder: PathBuf) -> Self {
-        Self { folder: Some(folder), ..Self::default() }
+    pub fn kept_in(folder: &Path) -> Self {
+        Self { folder: Some(folder.join("null-spaces")), ..Self::default() }
     }
 
     /// None yet, of another moment, kept where these are.
@@ -53,13 +53,16 @@ impl Spaces {
             return Ok(space.clone());
         }
         let moment = moment()?;
+        let width = moment.width();
         let path = self.folder.as_ref().map(|folder| folder.join(file_name(&moment, threshold)));
-        let mean = mean(&moment);
-        // An eigendecomposition takes a lot of memory beside it.
-        drop(moment);
-        let find = || NullSpace::new(&mean, threshold, &name(block));
+        let find = || {
+            let mean = mean(&moment);
+            // An eigendecomposition takes a lot of memory beside it.
+            drop(moment);
+            NullSpace::new(&mean, threshold, &name(block))
+        };
         let space = match path {
-            Some(path) => kept(&path, mean.nrows(), find),
+            Some(path) => kept(&path, width, find),
             None => find(),
         };
         let space = Arc::new(space?);
@@ -156,13 +159,13 @@ mod tests {
     #[test]
     fn what_was_found_once_is_read_the_next_time() {
         let folder = tempfile::tempdir().unwrap();
-        let spaces = || Spaces::kept_in(folder.path().join("new"));
+        let spaces = || Spaces::kept_in(folder.path());
         let found = of(&Spaces::default());
         assert_eq!(found.ncols(), 2);
         assert_eq!(of(&spaces()), found);
         assert_eq!(of(&spaces()), found);
         let other = NullSpace { outside: Mat::identity(4, 1) };
-        let path = folder.path().join("new").join(file_name(&moment().unwrap(), 0.02));
+        let path = folder.path().join("null-spaces").join(file_name(&moment().unwrap(), 0.02));
         write(&path, &other).unwrap();
         assert_eq!(of(&spaces()), other.outside, "the file is not read");
         let none = spaces().of(0, 0.03, moment).unwrap().outside.clone();
@@ -182,6 +185,6 @@ mod tests {
     #[test]
     fn a_folder_that_takes_no_file_costs_time_alone() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(of(&Spaces::kept_in(file.path().to_owned())), of(&Spaces::default()));
+        assert_eq!(of(&Spaces::kept_in(file.path())), of(&Spaces::default()));
     }
 }

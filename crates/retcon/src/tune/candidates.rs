@@ -90,8 +90,8 @@ pub(super) fn blocks(
 /// Other numbers, one at a time: what published presets have for other widths doesn't carry over.
 pub(super) fn numbers(model: &Model, method: &Method) -> Vec<(String, Value)> {
     let mut defaults = (method.defaults)();
-    if defaults.get("mu").is_some_and(Value::is_null) {
-        defaults["mu"] = json!(model.spec().d_mlp as f64);
+    if let Some(recipe) = recipe(method) {
+        defaults["mu"] = json!(recipe.mu(model.spec().d_mlp));
     }
     let default = |key: &str| defaults.get(key).and_then(Value::as_f64).filter(|x| *x > 0.0);
     let base = base(model, method);
