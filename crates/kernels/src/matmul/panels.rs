@@ -87,31 +87,25 @@ impl<T: Real, W: Source<T>> Products<'_, T, W> {
         /// Of outputs that are to be used as often as they can: half of what the second cache of
         /// common processors holds.
         const MANY: usize = 128 << 10;
-        let Panels { numbers, n_rows, n_cols } = self.panels;
+        let Panels { numbers, n_cols, .. } = self.panels;
         let (n_cols, bytes) = (*n_cols, size_of_val(&**numbers));
         let bytes = if bytes <= 4 * MANY { FEW } else { MANY };
         let group = (bytes / (size_of::<T>() * n_cols * O).max(1)).max(1) * O;
-        let n_panels = n_rows.div_ceil(LANES);
-        let mut n_meetings = 0;
-        let mut n_left = n_panels;
-        while n_left > 0 {
-            n_left -= at_once(V, n_left);
-            n_meetings += 1;
-        }
+        let panels = numbers.chunks_exact((LANES * n_cols).max(1));
+        let meetings = meetings(V, panels.len());
         let mut buffer = Vec::new();
         for from in self.outputs.clone().step_by(group) {
             let outputs = from..(from + group).min(self.outputs.end);
             let next = outputs.end..(outputs.end + group).min(self.outputs.end);
-            let n_times = n_meetings * outputs.len().div_ceil(O) * (n_cols / STRETCH);
+            let n_times = meetings.len() * outputs.len().div_ceil(O) * (n_cols / STRETCH);
             let mut part = Part {
                 first: from,
                 w: self.w.part(outputs, 0..n_cols, &mut buffer),
                 ahead: Ahead::new(self.w, next, 0..n_cols, n_times),
             };
-            let mut panels = numbers.chunks_exact((LANES * n_cols).max(1));
+            let mut panels = panels.clone();
             let mut row = 0;
-            while panels.len() > 0 {
-                let at_once = at_once(V, panels.len());
+            for &at_once in &meetings {
                 let mut next = || panels.next().unwrap_or_default();
                 match at_once {
                     3 => self.tiles::<S, 3, V, 8>(simd, &mut part, [next(), next(), next()], row),
@@ -208,15 +202,19 @@ impl<T: Real, W: Source<T>> Products<'_, T, W> {
     }
 }
 
-/// How many of `n_left` panels, of so many vectors each, meet outputs together. Where it is one vector,
-/// registers have room for the sums of two or three, so that each number of the weight is loaded for all
-/// of them.
-fn at_once(n_vectors: usize, n_left: usize) -> usize {
-    match n_left {
-        _ if n_vectors > 1 => 1,
-        1 | 3 => n_left,
-        _ => 2,
+/// How many of `n_panels` panels, of so many vectors each, meet outputs together, one number a meeting.
+/// Where it is one vector, registers have room for the sums of two or three, so that each number of the
+/// weight is loaded for all of them.
+fn meetings(n_vectors: usize, n_panels: usize) -> Vec<usize> {
+    if n_vectors > 1 {
+        return vec![1; n_panels];
     }
+    let mut meetings = vec![2; n_panels / 2];
+    match meetings.last_mut() {
+        Some(last) => *last += n_panels % 2,
+        None => meetings.resize(n_panels, 1),
+    }
+    meetings
 }
 
 /// Some rows of the weight.
