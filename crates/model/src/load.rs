@@ -109,7 +109,7 @@ fn hash(head: &str, tensor: &Stored) -> String {
     let mut hash = Sha256::new();
     hash.update(head);
     hash.update(&**tensor.bytes());
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hash.finalize())
 }
 
 /// Reads the spec, finds every weight and holds it as `options` ask.

@@ -112,8 +112,7 @@ impl Tokenizer {
             return Ok(known.clone());
         }
         let text = self.inner.to_string(false).map_err(Error::tokenizer(&self.path))?;
-        let hash = Sha256::digest(text.as_bytes());
-        let fingerprint: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = format!("{:x}", Sha256::digest(text.as_bytes()));
         Ok(self.fingerprint.get_or_init(|| fingerprint).clone())
     }
 

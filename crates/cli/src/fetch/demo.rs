@@ -117,7 +117,7 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<String> {
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
         match from.read(&mut buffer)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(format!("{:x}", hash.finalize())),
             n => {
                 hash.update(&buffer[..n]);
                 to.write_all(&buffer[..n])?;

@@ -111,7 +111,7 @@ impl Delta {
             hash.update(format!("{name} {:?} ", stored.shape()));
             hash.update(&**stored.bytes());
         }
-        Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+        Ok(format!("{:x}", hash.finalize())[..12].to_owned())
     }
 
     /// Makes sure that `model` has the weights that this delta was made for.

@@ -33,9 +33,8 @@ impl Kept {
         hash.update(fingerprint(model, 1)?);
         hash.update(self.corpus.fingerprint());
         hash.update((self.plan.window as u64).to_le_bytes());
-        let name: String =
-            hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Ok(self.folder.join(format!("{name}.safetensors")))
+        let hash = format!("{:x}", hash.finalize());
+        Ok(self.folder.join(format!("{}.safetensors", &hash[..16])))
     }
 
     /// Those that are there already, of `blocks` at least and of as much of the text as is planned.

@@ -23,7 +23,7 @@ impl Statistics {
         let mut both = Sha256::new();
         both.update(&mine.corpus_fingerprint);
         both.update(&theirs.corpus_fingerprint);
-        mine.corpus_fingerprint = both.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        mine.corpus_fingerprint = format!("{:x}", both.finalize());
         mine.corpus = format!("{}, {}", mine.corpus, theirs.corpus);
         mine.n_tokens += theirs.n_tokens;
         mine.n_begins += theirs.n_begins;

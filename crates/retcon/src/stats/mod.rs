@@ -283,5 +283,5 @@ pub fn fingerprint(model: &Model, n_blocks: usize) -> Result<String> {
     hash.update(format!("{:?} ", Spec { n_blocks, ..spec.clone() }));
     hash.update(format!("{n_blocks} {:?} ", model.tokenizer().prefix()));
     hash.update(model.tokenizer().fingerprint()?);
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:x}", hash.finalize()))
 }

@@ -87,8 +87,7 @@ fn file_name(moment: &Moment, threshold: f64) -> String {
     hash.update(moment.n_rows().to_le_bytes());
     hash.update(threshold.to_le_bytes());
     moment.triangle().iter().for_each(|x| hash.update(x.to_le_bytes()));
-    let name: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("{name}.safetensors")
+    format!("{}.safetensors", &format!("{:x}", hash.finalize())[..32])
 }
 
 /// What is at `path`, or else what `find` finds, which is there from then on. Nothing fails that does
