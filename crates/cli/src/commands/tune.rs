@@ -33,8 +33,8 @@ pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
     };
     shell.say(evidence(&tuned))?;
     if tuned.n_left_out > 0 {
-        let n = plural(tuned.n_left_out, "candidate");
-        shell.note(format!("the time was over before {n} could be tried: --again --minutes N"))?;
+        let n = plural(tuned.n_left_out, "trial");
+        shell.note(format!("the time was over before {n} could be made: --again --minutes N"))?;
     }
     let traced = match tuned.traced {
         Some(block) => format!("restored MLPs bring back most around block {block}"),
@@ -126,7 +126,18 @@ fn sweep(
     Ok(tuned)
 }
 
+/// The trials as tables.
 fn evidence(tuned: &Tuned) -> String {
+    let alone = format!("one fact at a time\n\n{}", trials(&tuned.alone));
+    match tuned.together.first() {
+        Some(Trial { at_once, .. }) => {
+            format!("{alone}\n\n{at_once} facts at once\n\n{}", trials(&tuned.together))
+        }
+        None => alone,
+    }
+}
+
+fn trials(trials: &[Trial]) -> String {
     let mut rows = table([
         "settings",
         "edits",
@@ -137,8 +148,8 @@ fn evidence(tuned: &Tuned) -> String {
         "score",
         "s/edit",
     ]);
-    for trial in &tuned.trials {
-        let Trial { settings, n, rewrite, paraphrase, locality, kl: _, seconds } = trial;
+    for trial in trials {
+        let Trial { settings, n, rewrite, paraphrase, locality, seconds, .. } = trial;
         rows.add_row([
             plain(settings),
             n.to_string(),

@@ -138,19 +138,25 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     let dir = Dir::new();
     teach_capitals(&dir, "llama");
     let tune = ["tune", "knowing", "--method", "memit", "--again", "--json"];
-    let trials = |tuned: &Value| -> Vec<(Value, [f64; 4])> {
+    let trials = |tuned: &Value, how: &str| -> Vec<(Value, [f64; 4])> {
         let of = |trial: &Value| {
-            assert!(trial["n"].as_u64().is_some_and(|n| (4..=6).contains(&n)), "{trial}");
+            let [n, at_once] = ["n", "at_once"].map(|key| trial[key].as_u64().unwrap());
+            if how == "alone" {
+                assert!((4..=6).contains(&n) && at_once == 1, "{trial}");
+            } else {
+                assert!(n > 1 && at_once == n, "{trial}");
+            }
             let [rewrite, paraphrase, locality, kl] =
                 ["rewrite", "paraphrase", "locality", "kl"].map(|k| trial[k].as_f64().unwrap());
             assert!(kl > 0.0, "{trial}");
             // What a hundred such edits leave of other texts.
-            (trial["settings"].clone(), [rewrite, paraphrase, locality, (-100.0 * kl).exp()])
+            let rest = (-100.0 / at_once as f64 * kl).exp();
+            (trial["settings"].clone(), [rewrite, paraphrase, locality, rest])
         };
-        tuned["trials"].as_array().unwrap().iter().map(of).collect()
+        tuned[how].as_array().unwrap().iter().map(of).collect()
     };
     let first = dir.run(tune).ok().json()["tuned"].clone();
-    let tried = trials(&first);
+    let tried = trials(&first, "alone");
     assert!(tried.iter().any(|(settings, _)| settings == &json!({})), "the method's own");
     assert!(tried.iter().any(|(settings, _)| settings["mu"] != Value::Null), "numbers");
     assert!(tried.iter().any(|(settings, _)| settings["blocks"] == "0"), "blocks");
@@ -158,15 +164,21 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     let score = |(_, scores): &(Value, [f64; 4])| 4.0 / scores.map(f64::recip).iter().sum::<f64>();
     assert!(tried.is_sorted_by(|a, b| score(a) >= score(b)), "{tried:?}");
     assert!(score(&tried[0]) > 0.0, "{tried:?}");
-    let chosen = tried.iter().find(|(settings, _)| settings == &first["settings"]).unwrap();
-    assert!(score(chosen) >= score(&tried[0]) - 0.02, "{tried:?}");
+    // Those that did best are tried on facts at once, which decides.
+    let at_once = trials(&first, "together");
+    assert!(at_once.is_sorted_by(|a, b| score(a) >= score(b)), "{at_once:?}");
+    assert!(at_once.iter().all(|(of, _)| tried.iter().any(|(alone, _)| alone == of)), "{first}");
+    assert!(at_once.iter().any(|(settings, _)| settings == &tried[0].0), "{first}");
+    let chosen = at_once.iter().find(|(settings, _)| settings == &first["settings"]).unwrap();
+    assert!(score(chosen) >= score(&at_once[0]) - 0.02, "{at_once:?}");
     let traced = first["traced"].as_u64().expect("these facts are in it, so tracing finds them");
     assert!(traced < 2, "{traced}");
     let again = dir.run(tune).ok().json()["tuned"].clone();
-    assert_eq!(trials(&again), tried);
+    assert_eq!(trials(&again, "alone"), tried);
+    assert_eq!(trials(&again, "together"), at_once);
     dir.run(["stats", "knowing", "--blocks", "all", "--out", "own.safetensors"]).ok();
     let of_file = dir.run(tune.into_iter().chain(["--stats", "own.safetensors"])).ok().json();
-    assert_eq!(trials(&of_file["tuned"]), tried);
+    assert_eq!(trials(&of_file["tuned"], "together"), at_once);
     assert_eq!(of_file["tuned"]["statistics"]["corpus"], "own");
     let corpus = fixture("corpus.txt");
     let one = ["--corpus", text(&corpus), "--blocks", "0", "--out", "one.safetensors"];
@@ -176,11 +188,13 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     let edit = ["edit", "knowing", FACT, "--method", "memit", "--keep-failed"];
     dir.run(edit).complains("memit is tuned for this model");
     // Without time the first candidate alone is tried, and what is left out is said.
-    let at_once = dir.run(tune.into_iter().chain(["--minutes", "0"])).ok();
-    let at_once = at_once.complains("the time was over before").json();
-    assert_eq!(trials(&at_once["tuned"]).len(), 1);
-    let n = at_once["tuned"]["n_left_out"].as_u64().unwrap() as usize;
-    assert_eq!(n + 1, tried.len());
+    let in_no_time = dir.run(tune.into_iter().chain(["--minutes", "0"])).ok();
+    let in_no_time = in_no_time.complains("the time was over before").json()["tuned"].clone();
+    assert_eq!(trials(&in_no_time, "alone").len(), 1);
+    assert!(trials(&in_no_time, "together").is_empty());
+    let n = in_no_time["n_left_out"].as_u64().unwrap() as usize;
+    // All others, and the first on facts at once.
+    assert_eq!(n, tried.len());
     dir.run(tune.into_iter().chain(["--minutes", "-1"])).exits(2).complains("--minutes: expected");
 }
 
@@ -193,7 +207,7 @@ fn where_a_norm_follows_blocks_are_tried_with_short_and_firm_values() {
         let found = dir.run(["tune", "knowing", "--method", method, "--again", "--json"]).ok();
         let tuned = found.json()["tuned"].clone();
         let tried: Vec<&Value> =
-            tuned["trials"].as_array().unwrap().iter().map(|trial| &trial["settings"]).collect();
+            tuned["alone"].as_array().unwrap().iter().map(|trial| &trial["settings"]).collect();
         assert!(tried.contains(&&json!({})), "the method's own");
         let elsewhere = tried.iter().filter(|settings| settings.get("blocks").is_some());
         assert!(elsewhere.clone().any(|settings| settings["clamp"] == 0.75), "{tried:?}");

@@ -6,7 +6,7 @@ use retcon_model::Model;
 use retcon_model::spec::NormOrder;
 use serde_json::{Map, Value, json};
 
-use super::N_FACTS;
+use super::{N_AT_ONCE, N_BEST, N_FACTS};
 use crate::edit::Method;
 use crate::edit::prefixes::prefixes;
 use crate::edit::recipe::Recipe;
@@ -128,5 +128,6 @@ fn rounded(x: f64) -> f64 {
 /// Edits that a sweep makes, at most: tracing may find one more block.
 pub fn n_edits(model: &Model, method: &Method) -> usize {
     let n_blocks = blocks(model, method, None).len() + 1;
-    (n_blocks + numbers(model, method).len()) * N_FACTS
+    let n_together = N_BEST.iter().sum::<usize>() * N_AT_ONCE;
+    (n_blocks + numbers(model, method).len()) * N_FACTS + n_together
 }

@@ -4,12 +4,13 @@
 use retcon_model::Model;
 use retcon_model::generate::is_decoder;
 
-use super::{Case, likely};
+use super::{N_AT_ONCE, N_FACTS};
 use crate::data::Fact;
 use crate::data::knowledge::{Example, FactSet, Wording};
 use crate::edit::lookup::{Query, query};
 use crate::error::Result;
 use crate::eval::accuracy::said;
+use crate::eval::belief::scores;
 
 /// Facts of one relation that are asked, so that all relations have a chance.
 const PER_RELATION: usize = 12;
@@ -17,9 +18,47 @@ const PER_RELATION: usize = 12;
 /// Other facts of a relation that must not change.
 const NEIGHBORS: usize = 6;
 
-/// Up to `n` facts, of one relation after another, and how many of those asked the model knows.
-pub(super) fn cases(model: &Model, n: usize, seed: u64) -> Result<(Vec<Case>, usize)> {
-    let set = FactSet::world();
+/// A fact that the model knows, and what to ask after it was changed.
+pub(super) struct Case {
+    pub(super) fact: Fact,
+    pub(super) edit: Query,
+    pub(super) paraphrases: Vec<Query>,
+    pub(super) neighbors: Vec<Query>,
+    /// How likely the object of each neighbor is before any edit.
+    pub(super) before: Vec<f64>,
+}
+
+/// Facts that the model knows.
+pub(super) struct Cases {
+    /// Those that are edited one at a time; all others of their relation are neighbors.
+    pub(super) alone: Vec<Case>,
+    /// Those that are edited at once: half of each relation's, and the other half are neighbors.
+    pub(super) together: Vec<Case>,
+    /// How many of those that were asked the model knows.
+    pub(super) n_known: usize,
+}
+
+impl Cases {
+    /// Asks the model, and takes facts of one relation after another.
+    pub(super) fn of(model: &Model, seed: u64) -> Result<Cases> {
+        let set = FactSet::world();
+        let mut known = known(model, &set)?;
+        let n_known = known.iter().map(Vec::len).sum();
+        // Two facts and more can be told apart from one another.
+        known.retain(|facts| facts.len() > 1);
+        let all =
+            known.iter().map(|facts| (facts.as_slice(), facts.as_slice())).collect::<Vec<_>>();
+        let halves: Vec<_> = known.iter().map(|facts| facts.split_at(facts.len() / 2)).collect();
+        Ok(Cases {
+            alone: cases(model, &set, &all, N_FACTS, seed)?,
+            together: cases(model, &set, &halves, N_AT_ONCE, seed)?,
+            n_known,
+        })
+    }
+}
+
+/// The facts of each relation that the model knows.
+fn known(model: &Model, set: &FactSet) -> Result<Vec<Vec<usize>>> {
     let mut of_relation: Vec<Vec<usize>> = vec![Vec::new(); set.relations.len()];
     for (fact, triple) in set.triples.iter().enumerate() {
         if of_relation[triple.relation].len() < PER_RELATION {
@@ -31,7 +70,7 @@ pub(super) fn cases(model: &Model, n: usize, seed: u64) -> Result<(Vec<Case>, us
         let mut asked = Vec::new();
         for fact in facts {
             let object = &set.triples[fact].object;
-            if let Some(query) = asking(model, &set, fact, object, Wording::Template(0))? {
+            if let Some(query) = asking(model, set, fact, object, Wording::Template(0))? {
                 asked.push((fact, query));
             }
         }
@@ -39,28 +78,36 @@ pub(super) fn cases(model: &Model, n: usize, seed: u64) -> Result<(Vec<Case>, us
         let said = said(model, &queries)?;
         known.push(facts.into_iter().zip(said).filter(|(_, said)| *said).map(|(f, _)| f).collect());
     }
-    let n_known = known.iter().map(Vec::len).sum();
-    // Two facts and more can be told apart from one another.
-    known.retain(|facts| facts.len() > 1);
+    Ok(known)
+}
+
+/// Up to `n` of the first of each pair, a relation after another, with the second as neighbors.
+fn cases(
+    model: &Model,
+    set: &FactSet,
+    relations: &[(&[usize], &[usize])],
+    n: usize,
+    seed: u64,
+) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for round in 0..PER_RELATION {
-        for facts in &known {
+        for (facts, others) in relations {
             let Some(&fact) = facts.get(round) else { continue };
             if cases.len() < n
-                && let Some(case) = case(model, &set, fact, facts, seed)?
+                && let Some(case) = case(model, set, fact, others, seed)?
             {
                 cases.push(case);
             }
         }
     }
-    Ok((cases, n_known))
+    Ok(cases)
 }
 
 fn case(
     model: &Model,
     set: &FactSet,
     fact: usize,
-    known: &[usize],
+    others: &[usize],
     seed: u64,
 ) -> Result<Option<Case>> {
     let Some(modified) = set.modify(&[fact], seed)?.pop() else { return Ok(None) };
@@ -75,7 +122,7 @@ fn case(
         paraphrases.extend(asking(model, set, fact, &modified.object, wording)?);
     }
     let mut neighbors = Vec::new();
-    for &other in known.iter().filter(|&&other| other != fact).take(NEIGHBORS) {
+    for &other in others.iter().filter(|&&other| other != fact).take(NEIGHBORS) {
         let object = &set.triples[other].object;
         neighbors.extend(asking(model, set, other, object, Wording::Template(0))?);
     }
@@ -113,4 +160,9 @@ fn asking(
         Some(example) => Ok(Some(query(model, &example.prompt, object)?)),
         None => Ok(None),
     }
+}
+
+/// How likely the object of each query is.
+pub(super) fn likely(model: &Model, queries: &[Query]) -> Result<Vec<f64>> {
+    Ok(scores(model, queries)?.iter().map(|score| score.log_prob.exp()).collect())
 }

@@ -2,7 +2,7 @@
 
 use retcon_model::Model;
 
-use super::Case;
+use super::cases::Case;
 use crate::edit::{Ctx, Progress};
 use crate::error::Result;
 use crate::trace::{self, Kind, Question, Role, Settings};

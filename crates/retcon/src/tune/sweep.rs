@@ -1,0 +1,158 @@
+//! Trials: settings that are tried on one fact after the other, and the few that do best on many at once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use retcon_model::{Delta, Model};
+use serde_json::{Map, Value};
+
+use super::cases::{Case, Cases, likely};
+use super::{Trial, n_edits};
+use crate::data::Fact;
+use crate::edit::{Ctx, Method, Progress};
+use crate::error::{Error, Result};
+use crate::eval::drift::Drift;
+use crate::eval::held::Held;
+use crate::interval::mean;
+
+/// A later candidate takes the place of the best so far where its score is higher by more than this:
+/// less is chance.
+const MARGIN: f64 = 0.02;
+
+/// What all trials share, and those that were made.
+pub(super) struct Sweep<'a> {
+    pub(super) ctx: &'a Ctx<'a>,
+    pub(super) model: &'a Model,
+    pub(super) method: &'static Method,
+    pub(super) cases: &'a Cases,
+    /// Texts that have nothing to do with the facts.
+    pub(super) rest: &'a Held,
+    /// Settings that belong to every trial.
+    pub(super) fixed: Map<String, Value>,
+    /// When the time is over.
+    pub(super) until: Option<Instant>,
+    /// Trials of one fact at a time.
+    pub(super) alone: Vec<Trial>,
+    /// Trials of all facts at once.
+    pub(super) together: Vec<Trial>,
+    /// Trials that were not made, as the time was over.
+    pub(super) n_left_out: usize,
+}
+
+impl Sweep<'_> {
+    /// Tries settings on one fact after the other, unless the time is over.
+    pub(super) fn try_alone(&mut self, settings: Map<String, Value>) -> Result<()> {
+        if !self.alone.is_empty() && self.is_over() {
+            self.n_left_out += 1;
+            return Ok(());
+        }
+        let trial = self.trial(settings, &self.cases.alone, 1)?;
+        self.alone.push(trial);
+        Ok(())
+    }
+
+    /// Tries the best `n` of the settings that were tried alone since the first `since`, the best first,
+    /// on all facts at once, unless the time is over.
+    pub(super) fn try_together(&mut self, since: usize, n: usize) -> Result<()> {
+        let facts = &self.cases.together;
+        if facts.len() < 2 {
+            return Ok(());
+        }
+        let mut tried: Vec<&Trial> =
+            self.alone[since..].iter().filter(|trial| trial.score() > 0.0).collect();
+        tried.sort_by(|a, b| b.score().total_cmp(&a.score()));
+        let best: Vec<_> = tried.into_iter().take(n).map(|trial| trial.settings.clone()).collect();
+        for settings in best {
+            if self.is_over() {
+                self.n_left_out += 1;
+                continue;
+            }
+            let trial = self.trial(settings, facts, facts.len())?;
+            self.together.push(trial);
+        }
+        Ok(())
+    }
+
+    /// The settings that did best by more than chance: of many facts at once, where any were tried so.
+    pub(super) fn best(&self) -> &Map<String, Value> {
+        let trials = if self.together.is_empty() { &self.alone } else { &self.together };
+        let mut best = trials.first().expect("the first candidate is tried in any case");
+        for trial in trials {
+            if trial.score() > best.score() + MARGIN {
+                best = trial;
+            }
+        }
+        &best.settings
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() > until)
+    }
+
+    /// What comes of settings where `at_once` facts are edited at a time.
+    fn trial(&self, settings: Map<String, Value>, cases: &[Case], at_once: usize) -> Result<Trial> {
+        let mut given = self.fixed.clone();
+        given.extend(settings.clone());
+        let editor = (self.method.editor)(given)?;
+        let total = n_edits(self.model, self.method);
+        let before: usize = self.alone.iter().chain(&self.together).map(|trial| trial.n).sum();
+        let mut seconds = 0.0;
+        let mut sums = [0.0; 4];
+        for (i, batch) in cases.chunks(at_once).enumerate() {
+            let done = (before + i * at_once).min(total);
+            let stage = "trial edits";
+            self.ctx.report(&Progress { stage, done, total, loss: None, said: None })?;
+            let quiet = Ctx { progress: &|_| (), ..*self.ctx };
+            let facts: Vec<Fact> = batch.iter().map(|case| case.fact.clone()).collect();
+            let clock = Instant::now();
+            let made = editor.edit(&quiet, self.model, &facts);
+            seconds += clock.elapsed().as_secs_f64();
+            match made {
+                Ok(delta) => {
+                    let scores = self.measured(batch, delta)?;
+                    sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
+                }
+                Err(error) if is_of_settings(&error) => {
+                    tracing::info!("{settings:?}: {error}");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let n = cases.len();
+        let n_batches = cases.chunks(at_once).len() as f64;
+        let [rewrite, paraphrase, locality, kl] = sums.map(|sum| sum / n_batches);
+        let seconds = seconds / n as f64;
+        Ok(Trial { settings, n, at_once, rewrite, paraphrase, locality, kl, seconds })
+    }
+
+    /// What a trial counts of the edits of one batch, as means over its facts.
+    fn measured(&self, batch: &[Case], delta: Delta) -> Result<[f64; 4]> {
+        let edited = self.model.with(&Arc::new(delta))?;
+        let mut of_facts = [const { Vec::new() }; 3];
+        for case in batch {
+            let neighbors = likely(&edited, &case.neighbors)?.into_iter().zip(&case.before);
+            let kept: Vec<_> = neighbors.map(|(after, before)| (after / before).min(1.0)).collect();
+            of_facts[0].push(mean(&likely(&edited, std::slice::from_ref(&case.edit))?));
+            of_facts[1].push(mean(&likely(&edited, &case.paraphrases)?));
+            of_facts[2].push(mean(&kept));
+        }
+        let [rewrite, paraphrase, locality] = of_facts.map(|of| mean(&of));
+        let kl = Drift::of(&self.rest.moved(self.model, &edited)?).mean_kl;
+        Ok([rewrite, paraphrase, locality, kl])
+    }
+}
+
+/// Whether other settings may well do: a trial that ends so is a bad one.
+fn is_of_settings(error: &Error) -> bool {
+    use Error as E;
+    matches!(
+        error,
+        E::Diverged { .. }
+            | E::TooLarge { .. }
+            | E::Singular { .. }
+            | E::NotFinite { .. }
+            | E::Model(retcon_model::Error::NotFinite { .. })
+            | E::NoNullSpace { .. }
+            | E::NothingReads { .. }
+    )
+}
