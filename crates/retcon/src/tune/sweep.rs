@@ -15,9 +15,9 @@ use crate::eval::drift::Drift;
 use crate::eval::held::Held;
 use crate::interval::mean;
 
-/// A later candidate takes the place of the best so far where its score is higher by more than this:
-/// less is chance.
-const MARGIN: f64 = 0.02;
+/// A later candidate takes the place of the best so far where its score is higher by more than this over
+/// the root of the number of facts: less is chance.
+const MARGIN: f64 = 0.05;
 
 /// What all trials share, and those that were made.
 pub(super) struct Sweep<'a> {
@@ -78,7 +78,7 @@ impl Sweep<'_> {
         let trials = if self.together.is_empty() { &self.alone } else { &self.together };
         let mut best = trials.first().expect("the first candidate is tried in any case");
         for trial in trials {
-            if trial.score() > best.score() + MARGIN {
+            if trial.score() > best.score() + MARGIN / (trial.n as f64).sqrt() {
                 best = trial;
             }
         }
