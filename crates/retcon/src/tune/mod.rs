@@ -106,9 +106,8 @@ pub fn tune(
     let until = limit.map(|limit| Instant::now() + limit);
     let model = &model.base();
     let cases = Cases::of(model, ctx.seed)?;
-    let n_known = cases.n_known;
     if cases.alone.len() < N_FACTS_MIN {
-        return Err(Error::KnowsTooLittle { found: n_known, needed: N_FACTS_MIN });
+        return Err(Error::KnowsTooLittle { found: cases.n_known, needed: N_FACTS_MIN });
     }
     // What is missing is told before facts are traced.
     if let Some(all) = solved_in(model, method, &candidates::blocks(model, method, None))? {
@@ -154,9 +153,8 @@ pub fn tune(
     sweep.try_together(of_blocks, n_numbers)?;
     let settings = sweep.best().clone();
     let Sweep { mut alone, mut together, n_left_out, .. } = sweep;
-    for trials in [&mut alone, &mut together] {
-        trials.sort_by(|a, b| b.score().total_cmp(&a.score()));
-    }
+    alone.sort_by(Trial::best_first);
+    together.sort_by(Trial::best_first);
     Ok(Tuned {
         method: method.name.to_owned(),
         model: file::fingerprint(model)?,
@@ -164,7 +162,7 @@ pub fn tune(
         settings,
         alone,
         together,
-        n_known,
+        n_known: cases.n_known,
         traced,
         n_left_out,
         statistics,

@@ -60,7 +60,7 @@ impl Sweep<'_> {
         }
         let mut tried: Vec<&Trial> =
             self.alone[since..].iter().filter(|trial| trial.score() > 0.0).collect();
-        tried.sort_by(|a, b| b.score().total_cmp(&a.score()));
+        tried.sort_by(|a, b| a.best_first(b));
         let best: Vec<_> = tried.into_iter().take(n).map(|trial| trial.settings.clone()).collect();
         for settings in best {
             if self.is_over() {

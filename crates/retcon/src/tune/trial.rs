@@ -1,5 +1,7 @@
 //! What came of some settings, as numbers and as one.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -43,5 +45,10 @@ impl Trial {
     /// The harmonic mean of the four; 0 where one of them is.
     pub fn score(&self) -> f64 {
         harmonic(&[self.rewrite, self.paraphrase, self.locality, self.rest()])
+    }
+
+    /// The order in which the best is the first.
+    pub(super) fn best_first(&self, other: &Self) -> Ordering {
+        other.score().total_cmp(&self.score())
     }
 }
