@@ -15,10 +15,6 @@ use crate::eval::drift::Drift;
 use crate::eval::held::Held;
 use crate::interval::mean;
 
-/// A later candidate takes the place of the best so far where its score is higher by more than this over
-/// the root of the number of facts: less is chance.
-const MARGIN: f64 = 0.05;
-
 /// What all trials share, and those that were made.
 pub(super) struct Sweep<'a> {
     pub(super) ctx: &'a Ctx<'a>,
@@ -73,16 +69,9 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The settings that did best by more than chance: of many facts at once, where any were tried so.
+    /// The settings that did best so far.
     pub(super) fn best(&self) -> &Map<String, Value> {
-        let trials = if self.together.is_empty() { &self.alone } else { &self.together };
-        let mut best = trials.first().expect("the first candidate is tried in any case");
-        for trial in trials {
-            if trial.score() > best.score() + MARGIN / (trial.n as f64).sqrt() {
-                best = trial;
-            }
-        }
-        &best.settings
+        &Trial::best(&self.alone, &self.together).settings
     }
 
     fn is_over(&self) -> bool {

@@ -11,6 +11,10 @@ use crate::eval::unbounded;
 /// Edits in the batch that a trial is to speak for.
 const N_IN_BATCH: f64 = 100.0;
 
+/// A later candidate takes the place of the best so far where its score is higher by more than this over
+/// the root of the number of facts: less is chance.
+const MARGIN: f64 = 0.05;
+
 /// Some settings, and how well edits with them did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,5 +54,53 @@ impl Trial {
     /// The order in which the best is the first.
     pub(super) fn best_first(&self, other: &Self) -> Ordering {
         other.score().total_cmp(&self.score())
+    }
+
+    /// The one that did best by more than chance: of many facts at once, where any were tried so.
+    pub(super) fn best<'a>(alone: &'a [Self], together: &'a [Self]) -> &'a Self {
+        let trials = if together.is_empty() { alone } else { together };
+        let mut best = trials.first().expect("the first candidate is tried in any case");
+        for trial in trials {
+            if trial.score() > best.score() + MARGIN / (trial.n as f64).sqrt() {
+                best = trial;
+            }
+        }
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whose score is `score`, where other text has not moved.
+    fn trial(score: f64, n: usize, at_once: usize) -> Trial {
+        let [rewrite, paraphrase, locality] = [3.0 / (4.0 / score - 1.0); 3];
+        Trial {
+            settings: Map::new(),
+            n,
+            at_once,
+            rewrite,
+            paraphrase,
+            locality,
+            kl: 0.0,
+            seconds: 0.0,
+        }
+    }
+
+    #[test]
+    fn facts_at_once_decide() {
+        let alone = [trial(0.5, 6, 1), trial(0.9, 6, 1)];
+        let together = [trial(0.4, 30, 30), trial(0.6, 30, 30), trial(0.5, 30, 30)];
+        assert_eq!(Trial::best(&alone, &[]), &alone[1]);
+        assert_eq!(Trial::best(&alone, &together), &together[1]);
+    }
+
+    #[test]
+    fn more_facts_leave_less_to_chance() {
+        let [six, thirty] = [(6, 1), (30, 30)]
+            .map(|(n, at_once)| [trial(0.5, n, at_once), trial(0.515, n, at_once)]);
+        assert_eq!(Trial::best(&six, &[]), &six[0]);
+        assert_eq!(Trial::best(&[], &thirty), &thirty[1]);
     }
 }
