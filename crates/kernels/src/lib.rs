@@ -26,6 +26,7 @@
 //! | | [`kl`](loss::kl) | `sum weight KL`, to or from given log-probabilities |
 //! | | [`cross_entropy_and_kl`](loss::cross_entropy_and_kl) | both, for some rows each |
 //! | | [`log_softmax`](loss::log_softmax) | log-probabilities, without a gradient |
+//! | | [`compare`](loss::compare) | what two sets of logits say of each row, without a gradient |
 //!
 //! Beside them, [`trained`] steps a weight along its gradients, and [`moment`] sums outer products
 //! of rows. Every operation fulfills this contract:

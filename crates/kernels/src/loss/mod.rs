@@ -1,6 +1,7 @@
 //! Objectives over the vocabulary, fused with the unembedding: the logits of all rows never exist
 //! at once, and the gradients are computed on the way forward.
 
+mod compared;
 mod native;
 mod pass;
 pub mod reference;
@@ -19,6 +20,8 @@ use crate::linear::{Matrix, add_bias, linear};
 use crate::real;
 use crate::rows::{add, gather_rows};
 use crate::shape;
+
+pub use compared::{Compared, compare};
 
 /// The unembedding: `logits = cap(h wᵀ + bias)`.
 #[derive(Clone, Copy, Debug)]

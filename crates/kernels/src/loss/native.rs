@@ -300,7 +300,7 @@ impl<T: Real> Runs<'_, T> {
 
 /// The logarithm of the sum of the exponentials.
 #[inline(always)]
-fn log_sum_exp<T: Real>(x: &[T]) -> f64 {
+pub(super) fn log_sum_exp<T: Real>(x: &[T]) -> f64 {
     let max = cpu::max(x);
     max.to_f64()
         + f64::ln(total(
@@ -312,7 +312,7 @@ fn log_sum_exp<T: Real>(x: &[T]) -> f64 {
 
 /// `sum_i term(x_0i, x_1i, ...)`, in `f64` from one stretch of terms to the next.
 #[inline(always)]
-fn total<T: Real, const N: usize>(x: [&[T]; N], term: impl Fn([T; N]) -> T) -> f64 {
+pub(super) fn total<T: Real, const N: usize>(x: [&[T]; N], term: impl Fn([T; N]) -> T) -> f64 {
     const STRETCH: usize = 1024;
     let n = x[0].len();
     let mut sum = 0.0;

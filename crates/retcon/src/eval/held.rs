@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
+use candle_core::Tensor;
 use retcon_kernels::autograd::Var;
-use retcon_kernels::loss::log_softmax;
+use retcon_kernels::loss::{Compared, compare};
 use retcon_kernels::rows::gather_rows;
 use retcon_model::generate::is_decoder;
 use retcon_model::{Batch, Hidden, Model};
@@ -104,8 +104,8 @@ struct Run {
 struct Kept {
     /// What enters each of its blocks.
     entering: Vec<Hidden>,
-    /// What it says at the rows that are read, `[rows, n_vocab]`, log-probabilities.
-    said: Vec<f32>,
+    /// The logits at the rows that are read, [`POSITIONS`] at a time, `[rows, n_vocab]`.
+    said: Vec<Tensor>,
 }
 
 /// Positions whose logits are alive at once, two of them for each.
@@ -115,7 +115,7 @@ const POSITIONS: usize = 64;
 const TOKENS: usize = 2048;
 
 /// Bytes that may be kept of what the model without an edit does; beyond, it does most of that again.
-const KEPT: usize = 256 << 20;
+const KEPT: usize = 512 << 20;
 
 impl Held {
     /// Runs `texts` through `before`. Texts longer than what the model takes are left out.
@@ -170,26 +170,21 @@ impl Held {
         Ok(moved)
     }
 
-    fn compare(&self, before: &Model, after: &Model, run: &Run, x: &Var) -> Result<Vec<Row>> {
+    fn compare(&self, before: &Model, after: &Model, run: &Run, x: &Var) -> Result<Vec<Compared>> {
         let targets = self.texts[run.texts.clone()]
             .iter()
             .flat_map(|text| (0..text.at.len()).map(|i| text.targets.get(i).copied()));
         let targets: Vec<Option<u32>> = targets.collect();
         let mut rows = Vec::with_capacity(targets.len());
-        let n_vocab = before.spec().n_vocab;
-        for (chunk, targets) in targets.chunks(POSITIONS).enumerate() {
-            let at = chunk * POSITIONS..chunk * POSITIONS + targets.len();
-            let q = log_probs(after, x, at.clone())?;
-            let again;
+        for (chunk, (targets, at)) in
+            targets.chunks(POSITIONS).zip(chunks(targets.len())).enumerate()
+        {
+            let q = logits(after, x, at.clone())?;
             let p = match &run.kept {
-                Some(kept) => &kept.said[at.start * n_vocab..at.end * n_vocab],
-                None => {
-                    again = log_probs(before, &run.x, at)?;
-                    &again
-                }
+                Some(kept) => kept.said[chunk].clone(),
+                None => logits(before, &run.x, at)?,
             };
-            let pairs = p.par_chunks(n_vocab).zip(q.par_chunks(n_vocab)).zip(targets);
-            rows.par_extend(pairs.map(|((p, q), &target)| Row::new(p, q, target)));
+            rows.extend(compare(&p, &q, targets)?);
         }
         Ok(rows)
     }
@@ -230,24 +225,25 @@ impl Text {
         Ok(Self { holds, ids: query.ids, at, targets, answer })
     }
 
-    fn moved(&self, rows: &[Row]) -> Moved {
+    fn moved(&self, rows: &[Compared]) -> Moved {
         let n = rows.len().max(1) as f64;
-        let mean = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>() / n;
+        let mean = |of: fn(&Compared) -> f64| rows.iter().map(of).sum::<f64>() / n;
         let scored = &rows[..self.targets.len().min(rows.len())];
         let nll = [0, 1].map(|side| {
-            let sum: f64 = scored.iter().map(|row| row.nll[side]).sum();
+            let sum: f64 = scored.iter().map(|row| surprise(row.log_prob[side])).sum();
             sum / scored.len().max(1) as f64
         });
-        let answer = &rows[self.answer.clone()];
-        let right = [0, 1].map(|side| answer.iter().all(|row| row.right[side]));
+        let answer =
+            || rows.iter().zip(&self.targets).skip(self.answer.start).take(self.answer.len());
+        let right = [0, 1].map(|side| answer().all(|(row, &token)| leads(row, side, token)));
         Moved {
             holds: self.holds,
             n_positions: rows.len(),
             mean_kl: mean(|row| row.kl),
             max_kl: rows.iter().map(|row| row.kl).fold(0.0, f64::max),
-            same: mean(|row| f64::from(u8::from(row.same))),
+            same: mean(|row| f64::from(u8::from(is_same(row)))),
             nll,
-            right: (!answer.is_empty()).then_some(right),
+            right: (!self.answer.is_empty()).then_some(right),
         }
     }
 }
@@ -268,82 +264,33 @@ impl Run {
         }
         let last = entering.len() - 1;
         let x = model.finish(last, entering[last].clone(), &rows, &mut ())?;
-        let mut said = Vec::with_capacity(rows.len() * model.spec().n_vocab);
-        for from in (0..rows.len()).step_by(POSITIONS) {
-            said.extend(log_probs(model, &x, from..rows.len().min(from + POSITIONS))?);
-        }
+        let said = chunks(rows.len()).map(|at| logits(model, &x, at)).collect::<Result<_>>()?;
         Ok(Self { texts: run, batch, rows, x, kept: Some(Kept { entering, said }) })
     }
 }
 
-/// Two distributions of a token, compared.
-struct Row {
-    kl: f64,
-    same: bool,
-    nll: [f64; 2],
-    right: [bool; 2],
+/// Whether one token is the most likely one before and after.
+fn is_same(row: &Compared) -> bool {
+    row.kl.is_finite() && row.best[0] == row.best[1]
 }
 
-impl Row {
-    /// Of two rows of log-probabilities. Where the second has numbers that are none, it is infinitely
-    /// far, and no token of it leads.
-    fn new(p: &[f32], q: &[f32], target: Option<u32>) -> Self {
-        let best = [p, q].map(best);
-        let kl = kl(p, q);
-        let nll = [p, q].map(|row| target.map_or(0.0, |token| surprise(row[token as usize])));
-        let leads = |side: usize| {
-            nll[side].is_finite() && target.is_some_and(|token| best[side] == token as usize)
-        };
-        let same = kl.is_finite() && best[0] == best[1];
-        Self { kl, same, nll, right: [leads(0), leads(1)] }
-    }
-}
-
-/// What `model` says at some rows of `x`, which is multiplied with its unembedding.
-fn log_probs(model: &Model, x: &Var, rows: Range<usize>) -> Result<Vec<f32>> {
-    let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
-    Ok(log_softmax(&model.logits(&gather_rows(x, &rows)?)?)?.flatten_all()?.to_vec1()?)
-}
-
-/// `KL(p ‖ q)` of two rows of log-probabilities; not below zero, where rounding could take it, and
-/// infinite where it is no number.
-fn kl(p: &[f32], q: &[f32]) -> f64 {
-    // What is impossible adds nothing.
-    let term = |(&p, &q): (&f32, &f32)| {
-        let probability = p.exp();
-        if probability > 0.0 { probability * (p - q) } else { 0.0 }
-    };
-    let sum: f64 = p.iter().zip(q).map(term).map(f64::from).sum();
-    if sum.is_nan() { f64::INFINITY } else { sum.max(0.0) }
+/// Whether `token` is the most likely one on a side; where numbers are none, no token is.
+fn leads(row: &Compared, side: usize, token: u32) -> bool {
+    row.log_prob[side].is_finite() && row.best[side] == Some(token)
 }
 
 /// `-log p`; infinite where it is no number.
-fn surprise(log_prob: f32) -> f64 {
-    if log_prob.is_nan() { f64::INFINITY } else { -f64::from(log_prob) }
+fn surprise(log_prob: f64) -> f64 {
+    if log_prob.is_nan() { f64::INFINITY } else { -log_prob }
 }
 
-/// The most likely token; of equals the first.
-fn best(log_probs: &[f32]) -> usize {
-    let by = |&a: &usize, &b: &usize| log_probs[a].total_cmp(&log_probs[b]).then(b.cmp(&a));
-    (0..log_probs.len()).max_by(by).unwrap_or_default()
+/// Runs of [`POSITIONS`] of `n` rows.
+fn chunks(n: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..n).step_by(POSITIONS).map(move |from| from..n.min(from + POSITIONS))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_distribution_is_infinitely_far() {
-        let log = |p: [f32; 3]| p.map(f32::ln);
-        let p = log([0.5, 0.5, 0.0]);
-        let far = log([0.9, 0.1, 0.0]);
-        let expected = 0.5 * (0.5f64 / 0.9).ln() + 0.5 * (0.5f64 / 0.1).ln();
-        assert!((kl(&p, &far) - expected).abs() < 1e-6 && kl(&p, &p) == 0.0);
-        for broken in [[f32::NAN; 3], [p[0], f32::NAN, p[2]]] {
-            let row = Row::new(&p, &broken, Some(1));
-            assert!(row.kl == f64::INFINITY && !row.same && !row.right[1], "{broken:?}");
-            assert_eq!(row.nll[1], f64::INFINITY);
-        }
-        assert_eq!(kl(&p, &log([1.0, 0.0, 0.0])), f64::INFINITY);
-    }
+/// The logits of `model` at some rows of `x`, which is multiplied with its unembedding.
+fn logits(model: &Model, x: &Var, rows: Range<usize>) -> Result<Tensor> {
+    let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
+    Ok(model.logits(&gather_rows(x, &rows)?)?)
 }
