@@ -1,4 +1,5 @@
-//! How long the values of common facts are in an unedited model (NAS, arXiv 2602.02543).
+//! The length that values are brought to, and how long those of common facts are in an unedited model
+//! (NAS, arXiv 2602.02543).
 //!
 //! The paper measures it over 1,000 cases of CounterFact; here it is over facts that come with the
 //! library, each given another object of its relation. A value is what the MLP gives and the offset
@@ -6,6 +7,8 @@
 
 use faer::Mat;
 use retcon_model::{Model, Site, Spot};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Ctx;
 use super::recipe::Recipe;
@@ -14,7 +17,7 @@ use super::value::search;
 use super::walk::{Walk, averaged};
 use crate::data::Fact;
 use crate::data::knowledge::{FactSet, Wording};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::linalg::to_mat;
 
 /// Facts that it is measured over.
@@ -22,6 +25,46 @@ const N_FACTS: usize = 48;
 
 /// The share of the longest values that is left out.
 const LEFT_OUT: f64 = 0.05;
+
+/// The norm that values are brought to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, try_from = "Value")]
+pub enum Anchor {
+    /// A number.
+    Norm(f64),
+    /// By name.
+    Named(NamedAnchor),
+}
+
+/// An anchor, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NamedAnchor {
+    /// Values stay as they were found.
+    None,
+    /// The mean norm of values of common facts, measured on the unedited model.
+    Auto,
+}
+
+impl TryFrom<Value> for Anchor {
+    type Error = Error;
+
+    /// `none`, `auto` or a number, which may be a text: that is how one is typed beside the names.
+    fn try_from(written: Value) -> Result<Self> {
+        if let Ok(name) = NamedAnchor::deserialize(&written) {
+            return Ok(Self::Named(name));
+        }
+        let number = written.as_f64().or_else(|| written.as_str()?.trim().parse().ok());
+        match number.filter(|norm| *norm > 0.0 && norm.is_finite()) {
+            Some(norm) => Ok(Self::Norm(norm)),
+            None => Err(Error::BadSetting {
+                key: "anchor",
+                expected: "none, auto, or a positive number".to_owned(),
+                found: written.as_str().map_or_else(|| written.to_string(), str::to_owned),
+            }),
+        }
+    }
+}
 
 /// What the MLP of `block` gives each subject of a walk, the weighted mean of its situations, a column
 /// each.
@@ -61,4 +104,30 @@ pub(super) fn norm_of_values(
     norms.sort_by(f64::total_cmp);
     norms.truncate(((1.0 - LEFT_OUT) * norms.len() as f64).ceil() as usize);
     Ok(norms.iter().sum::<f64>() / norms.len().max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn an_anchor_is_a_name_or_a_number_in_either_form() {
+        for (written, anchor) in [
+            (json!("auto"), Anchor::Named(NamedAnchor::Auto)),
+            (json!("50"), Anchor::Norm(50.0)),
+            (json!(2.5), Anchor::Norm(2.5)),
+        ] {
+            assert_eq!(from_value::<Anchor>(written).unwrap(), anchor);
+            assert_eq!(from_value::<Anchor>(to_value(anchor).unwrap()).unwrap(), anchor);
+        }
+        for wrong in [json!("x"), json!("0"), json!(-1), json!("inf"), json!(null)] {
+            let error = from_value::<Anchor>(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("`anchor`: expected none, auto, or a positive number"),
+                "{error}"
+            );
+        }
+    }
 }

@@ -16,6 +16,7 @@ use retcon_model::{Model, Spot};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use super::anchor::{Anchor, NamedAnchor};
 use super::scope::Blocks;
 use super::subject::Average;
 use super::value::{Search, Stop};
@@ -123,26 +124,6 @@ pub enum Spread {
     Even,
     /// One part in the root of `n`.
     Root,
-}
-
-/// The norm that values are brought to (NAS, arXiv 2602.02543).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Anchor {
-    /// A number.
-    Norm(f64),
-    /// By name.
-    Named(NamedAnchor),
-}
-
-/// An anchor, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NamedAnchor {
-    /// Values stay as they were found.
-    None,
-    /// The mean norm of values of common facts, measured on the unedited model.
-    Auto,
 }
 
 /// Each setting, and what it means.
