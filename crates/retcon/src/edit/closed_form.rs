@@ -169,10 +169,12 @@ impl Written<'_> {
         let anchor = match self.recipe.anchor {
             Anchor::Named(NamedAnchor::None) => return Ok((offsets, None)),
             Anchor::Norm(norm) => norm,
-            Anchor::Named(NamedAnchor::Auto) => match past::anchor(self.model)? {
-                Some(anchor) => anchor,
-                None => norm_of_values(ctx, &self.model.base(), self.recipe, self.last())?,
-            },
+            Anchor::Named(NamedAnchor::Auto) => {
+                match past::anchor(self.model, self.last(), self.recipe.site)? {
+                    Some(anchor) => anchor,
+                    None => norm_of_values(ctx, &self.model.base(), self.recipe, self.last())?,
+                }
+            }
         };
         let (walk, weights) = self.walk(Of::Bare)?;
         let before = outputs(self.model, &walk, &weights, self.last())?;
@@ -364,11 +366,11 @@ impl Written<'_> {
         anchor: Option<f64>,
     ) -> Result<BTreeMap<String, Tensor>> {
         let mut state = BTreeMap::new();
-        if let Some(anchor) = anchor {
-            state.insert(
-                past::ANCHOR.to_owned(),
-                Tensor::new(&[anchor as f32], self.model.device())?,
-            );
+        // A number that was given is nobody's but this edit's.
+        let is_measured = self.recipe.anchor == Anchor::Named(NamedAnchor::Auto);
+        if let Some(anchor) = anchor.filter(|_| is_measured) {
+            let name = past::anchor_name(self.last(), self.recipe.site);
+            state.insert(name, Tensor::new(&[anchor as f32], self.model.device())?);
         }
         if self.recipe.past {
             let edited = self.model.with_updates(updates)?;

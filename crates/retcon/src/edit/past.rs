@@ -5,11 +5,9 @@ use candle_core::DType;
 use faer::Mat;
 use retcon_model::Model;
 
+use super::recipe::ValueSite;
 use crate::error::{Error, Result};
 use crate::linalg::to_mat;
-
-/// The norm that values are brought to.
-pub(super) const ANCHOR: &str = "anchor";
 
 /// The name of the keys that an edit was written at in a block, `[n, d_mlp]`.
 pub(super) fn name(block: usize) -> String {
@@ -42,21 +40,27 @@ pub(super) fn keys(model: &Model, block: usize, width: usize, wanted: bool) -> R
     Ok(keys)
 }
 
-/// The norm that the first edit brought its values to.
+/// The name of the norm that values at `site` of a block are brought to, `[edits]`: a search elsewhere
+/// finds values of another length.
+pub(super) fn anchor_name(block: usize, site: ValueSite) -> String {
+    format!("blocks.{block}.{site}.anchor")
+}
+
+/// The norm that an earlier edit measured for values at `site` of `block`, where one did. It is of the
+/// unedited model, so that of edits that were joined the first is as good as any.
 ///
 /// # Errors
 /// [`Error::WrongState`] where a delta has something else there.
-pub(super) fn anchor(model: &Model) -> Result<Option<f64>> {
-    let found = model.deltas().iter().find_map(|delta| delta.state.get(ANCHOR));
-    let norm = |tensor: &candle_core::Tensor| -> Result<f64> {
-        let numbers = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-        match numbers.as_slice() {
-            &[norm] => Ok(norm),
-            _ => {
-                let (name, expected) = (ANCHOR.to_owned(), "[1]".to_owned());
-                Err(Error::WrongState { name, expected, found: tensor.dims().to_vec() })
-            }
-        }
+pub(super) fn anchor(model: &Model, block: usize, site: ValueSite) -> Result<Option<f64>> {
+    let name = anchor_name(block, site);
+    let Some(found) = model.deltas().iter().find_map(|delta| delta.state.get(&name)) else {
+        return Ok(None);
     };
-    found.map(norm).transpose()
+    match *found.dims() {
+        [n] if n > 0 => Ok(Some(found.to_dtype(DType::F64)?.to_vec1::<f64>()?[0])),
+        _ => {
+            let (expected, found) = ("[an edit]".to_owned(), found.dims().to_vec());
+            Err(Error::WrongState { name, expected, found })
+        }
+    }
 }

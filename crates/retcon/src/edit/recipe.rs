@@ -10,6 +10,8 @@
 //! the edit and its record, not to the process; solves are in `f64` and form no inverse; subjects are
 //! found by character offsets; edits of one subject share a value.
 
+use std::fmt;
+
 use faer::Mat;
 use retcon_model::spec::NormOrder;
 use retcon_model::{Model, Spot};
@@ -92,6 +94,16 @@ pub enum ValueSite {
     Block,
     /// At the outputs of MLP and attention, of which the first is written.
     MlpAndAttention,
+}
+
+impl fmt::Display for ValueSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mlp => "mlp",
+            Self::Block => "block",
+            Self::MlpAndAttention => "mlp-and-attention",
+        })
+    }
 }
 
 /// Situations of a subject.

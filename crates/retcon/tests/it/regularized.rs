@@ -104,6 +104,25 @@ fn values_are_brought_to_the_norm_of_those_that_the_same_search_finds() {
     assert!(twice.contains("every value at block 1 is more than twice as long"), "{twice}");
 }
 
+/// A later edit at another block was brought to the norm of the first, and one after a number that was
+/// given to that number.
+#[test]
+fn a_norm_is_that_of_the_block_and_is_measured_where_nobody_did() {
+    let model = model("llama");
+    let auto = |block: &str| [("anchor", json!("auto")), ("blocks", json!(block))];
+    let anchor = |delta: &Delta| delta.record.scores["anchor"].as_f64().unwrap();
+    let first = Arc::new(memit(&model, &auto("1")).unwrap());
+    let alone = memit(&model, &auto("0")).unwrap();
+    let after = memit(&model.with(&first).unwrap(), &auto("0")).unwrap();
+    assert_eq!(anchor(&after), anchor(&alone));
+    assert!((anchor(&after) - anchor(&first)).abs() > 0.1 * anchor(&first), "nothing is told");
+    let number = 3.0 * anchor(&first);
+    let given = memit(&model, &[("anchor", json!(number))]).unwrap();
+    assert_eq!(anchor(&given), number);
+    let after = memit(&model.with(&given.into()).unwrap(), &auto("1")).unwrap();
+    assert_eq!(anchor(&after), anchor(&first));
+}
+
 #[test]
 fn all_changes_together_are_condensed_against_the_weight_that_no_edit_has_touched() {
     let model = model("llama");

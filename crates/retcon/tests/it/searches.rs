@@ -357,6 +357,7 @@ fn an_edit_goes_on_from_joined_edits_as_from_several() {
     for (method, given) in [
         ("ultraedit", json!({"rate": 0.01})),
         ("alphaedit", json!({"blocks": "1", "metric": "identity", "steps": 3})),
+        ("alphaedit", json!({"blocks": "1", "metric": "identity", "steps": 3, "anchor": "auto"})),
     ] {
         let first = edit(&model, method, &lines[..1], &given);
         let second =
