@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::cell::Cell;
 use super::choice::{Data, From, Lookup, Memory, Scale, Start, Texts, is_default};
@@ -124,29 +126,38 @@ pub struct Modify {
 }
 
 impl Plan {
-    /// Reads a plan, with the table of `scale` laid over the rest.
+    /// Reads a plan, with the table of `scale` laid over the rest. What is wrong with the table of
+    /// another scale is told as well.
     ///
     /// # Errors
     /// [`Error::BadPlan`], with the line where it is known.
     pub fn read(path: &Path, scale: Scale) -> Result<Self> {
         let bad = |what: String| Error::BadPlan { path: path.to_owned(), what };
         let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-        let mut table: toml::Table =
-            toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
-        let mut found = scale == Scale::Small;
-        for name in Scale::ALL.iter().map(|scale| scale.name()) {
-            found |= name == scale.name() && table.contains_key(name);
-            match table.remove(name) {
-                Some(toml::Value::Table(over)) if name == scale.name() => lay(&mut table, over),
-                Some(toml::Value::Table(_)) | None => {}
-                Some(_) => return Err(bad(format!("`{name}` is no table"))),
+        let in_text = |mut error: toml::de::Error| {
+            error.set_input(Some(&text));
+            bad(error.to_string().trim_end().to_owned())
+        };
+        let mut table = DeTable::parse(&text).map_err(in_text)?;
+        let mut scales = Vec::new();
+        for &of in Scale::ALL {
+            match table.get_mut().remove(of.name()).map(Spanned::into_inner) {
+                Some(DeValue::Table(over)) => scales.push((of, over)),
+                Some(_) => return Err(bad(format!("`{}` is no table", of.name()))),
+                // What lies below the tables is the small scale where there is none for it.
+                None if of == Scale::Small && of == scale => scales.push((of, DeTable::new())),
+                None => {}
             }
         }
-        if !found {
-            return Err(bad(format!("it has no table `[{}]`, for that scale", scale.name())));
+        let mut wanted = None;
+        for (of, over) in scales {
+            let mut table = table.clone();
+            lay(table.get_mut(), over);
+            let plan = Self::deserialize(toml::Deserializer::from(table)).map_err(in_text)?;
+            wanted = if of == scale { Some(plan) } else { wanted };
         }
-        let mut plan: Self =
-            toml::Value::Table(table).try_into().map_err(|error| bad(error.to_string()))?;
+        let mut plan = wanted
+            .ok_or_else(|| bad(format!("it has no table `[{}]`, for that scale", scale.name())))?;
         // A path in a file is relative to it.
         let folder = path.parent().unwrap_or(Path::new("."));
         let facts = &mut plan.facts;
@@ -265,13 +276,15 @@ impl Plan {
     }
 }
 
-/// Lays the entries of `over` over those of `table`, table by table.
-fn lay(table: &mut toml::Table, over: toml::Table) {
+/// Lays the entries of `over` over those of `table`, table by table. Each keeps its place in the text.
+fn lay<'a>(table: &mut DeTable<'a>, over: DeTable<'a>) {
     for (key, value) in over {
-        match (table.get_mut(&key), value) {
-            (Some(toml::Value::Table(table)), toml::Value::Table(over)) => lay(table, over),
+        let below = table.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut);
+        let place = value.span();
+        match (below, value.into_inner()) {
+            (Some(DeValue::Table(below)), DeValue::Table(over)) => lay(below, over),
             (_, value) => {
-                table.insert(key, value);
+                table.insert(key, Spanned::new(place, value));
             }
         }
     }
@@ -403,6 +416,23 @@ mod tests {
         ] {
             let error = read(&PLAN.replace(from, to), Scale::Full).unwrap_err().to_string();
             assert!(error.contains("plan.toml") && error.contains(expected), "{error}");
+        }
+    }
+
+    /// Below the tables of scales too, and in that of a scale that is not asked for.
+    #[test]
+    fn an_unknown_key_is_told_with_its_line() {
+        for (from, to, line) in [
+            ("name =", "nme =", 2),
+            ("{ steps = 10 }", "{ stepz = 10 }", 8),
+            ("{ steps = 50 }", "{ stepz = 50 }", 18),
+            ("sizes = [4]\n", "sizes = [4]\n        sizs = []\n", 17),
+        ] {
+            for scale in [Scale::Small, Scale::Full] {
+                let error = read(&PLAN.replace(from, to), scale).unwrap_err().to_string();
+                assert!(error.contains("unknown field"), "{error}");
+                assert!(error.contains(&format!("at line {line}, ")), "{line}: {error}");
+            }
         }
     }
 }
