@@ -128,12 +128,13 @@ fn in_order(scores: &BTreeMap<String, Score>, names: &[&str]) -> Scores {
     names.iter().map(of).collect()
 }
 
-/// Six digits, which is more than a page shows; none where it is no number, for which JSON has no word.
+/// Six digits, which is more than a page shows; none where it is no number. For infinity JSON has no word
+/// either: the largest number stands for it, and the script takes it as that.
 fn short(number: f64) -> Option<f64> {
-    if !number.is_finite() {
-        return None;
+    if number.is_infinite() {
+        return Some(f64::MAX.copysign(number));
     }
-    format!("{number:.5e}").parse().ok()
+    (!number.is_nan()).then(|| format!("{number:.5e}").parse().ok()).flatten()
 }
 
 /// Texts, each once.

@@ -41,16 +41,24 @@ function ticks(low, high, most) {
   return found;
 }
 
-/** A range with some air, which shares don't leave. */
-function airy(ends, unit) {
-  const [low, high] = [Math.min(...ends), Math.max(...ends)];
+/** A range with some air, which shares don't leave, around what is finite. */
+function airy(all, unit) {
+  const ends = all.filter(Number.isFinite);
+  const [low, high] = ends.length ? [Math.min(...ends), Math.max(...ends)] : [0, 1];
   const air = Math.max((high - low) * 0.08, unit === 'share' ? 0.02 : Math.abs(high) * 0.05, 1e-9);
   const open = [low - air, high + air];
   if (unit !== 'share') return open;
   return [Math.max(low < 0 ? -1 : 0, open[0]), Math.min(1.03, open[1])];
 }
 
-const scale = (from, to) => (value) => to[0] + ((value - from[0]) / (from[1] - from[0])) * (to[1] - to[0]);
+/** From one range to another; what is infinite lies at the edge. */
+const scale = (from, to) => (value) => {
+  const at = Number.isFinite(value) ? value : from[value > 0 ? 1 : 0];
+  return to[0] + ((at - from[0]) / (from[1] - from[0])) * (to[1] - to[0]);
+};
+
+/** How far along a range a number lies, as a length of CSS. */
+const along = ([low, high], value) => `${100 * Math.min(1, Math.max(0, (value - low) / (high - low)))}%`;
 
 /** A number at an axis: as short as it can be. */
 function tickText(value, unit) {

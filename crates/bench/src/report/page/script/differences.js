@@ -15,7 +15,7 @@ function told95(a, b, metric, [mean, low, high]) {
 function diffRow(a, [other, metric, ends, n, p], range) {
   const b = rows[other];
   const { unit } = metrics[metric];
-  const place = (value) => `${(100 * ((isNumber(value) ? value : 0) + range)) / (2 * range)}%`;
+  const place = (value) => along([-range, range], isNumber(value) ? value : 0);
   const style = { '--mean': place(ends[0]), '--low': place(ends[1]), '--high': place(ends[2]) };
   const name = (row) => el('span', { class: 'method-name' }, marker(styleOf(row)), row.label);
   return el('tr', {},
@@ -32,7 +32,7 @@ part('diff', () => {
     // That an edit does something is of less interest than which does more.
     .sort(([a, [b]], [c, [d]]) => (a.unedited || rows[b].unedited) - (c.unedited || rows[d].unedited));
   if (!pairs.length) { byId('diff-table').replaceChildren(nothing('No two methods were compared.')); return; }
-  const range = Math.max(1e-9, ...pairs.flatMap(([, versus]) => versus[2].filter(isNumber).map(Math.abs)));
+  const range = Math.max(1e-9, ...pairs.flatMap(([, versus]) => versus[2].filter(Number.isFinite).map(Math.abs)));
   const unit = UNITS[metrics[metric].unit];
   const head = ['First', 'Second', `Difference${unit ? `, ${unit === '%' ? 'points' : unit}` : ''}`, 'n', 'p', 'At 95%'];
   const table = el('table', { class: 'differences' },

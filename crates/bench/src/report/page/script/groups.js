@@ -8,8 +8,7 @@ const groupMetric = selectMetric('group-metric', 'group', 'metric', groupMetrics
 function groupCell(score, metric, range) {
   const { unit } = metrics[metric];
   if (!isNumber(score?.[0])) return el('td', { class: 'absent' }, NONE);
-  const share = (score[0] - range[0]) / (range[1] - range[0]);
-  return el('td', { class: 'heat', style: { '--share': `${Math.round(100 * Math.min(1, Math.max(0, share)))}%` } },
+  return el('td', { class: 'heat', style: { '--share': along(range, score[0]) } },
     el('span', { class: 'mean' }, shown(score[0], unit)),
     el('small', {}, `${interval(score, unit)} · n ${grouped(score[3])}`));
 }

@@ -36,8 +36,8 @@ function sorted(of) {
     if (order.by === 'method') return a.label.localeCompare(b.label);
     const [x, y] = [scoreOf(a, order.by), scoreOf(b, order.by)];
     if (!x || !y) return (x ? 0 : 1) - (y ? 0 : 1);
-    const way = metrics[order.by].better === 'higher' ? y[0] - x[0] : x[0] - y[0];
-    return order.worst ? -way : way;
+    if (x[0] === y[0]) return 0;
+    return beats(order.by, x[0], y[0]) === order.worst ? 1 : -1;
   };
   free.sort(compare);
   if (order.by === 'method' && order.worst) free.reverse();
@@ -105,9 +105,9 @@ function boardCell(row, metric, range, best, n, opens) {
   const score = scoreOf(row, metric);
   const { unit } = metrics[metric];
   if (!score) return el('td', { class: opens }, el('span', { class: 'mean absent' }, NONE));
-  const place = (value) => `${(100 * (value - range[0])) / (range[1] - range[0])}%`;
   const ends = isNumber(score[1]) && isNumber(score[2]);
-  const style = { '--mean': place(score[0]), '--low': place(ends ? score[1] : score[0]), '--high': place(ends ? score[2] : score[0]) };
+  const [low, high] = ends ? [score[1], score[2]] : [score[0], score[0]];
+  const style = { '--mean': along(range, score[0]), '--low': along(range, low), '--high': along(range, high) };
   return el('td', { class: [opens, best && 'best'].filter(Boolean).join(' ') || null },
     el('span', { class: 'mean' }, best && el('span', { class: 'star', title: 'best of this column' }, '★'), best && hidden('best: '), shown(score[0], unit)),
     el('span', { class: 'bar', style, 'aria-hidden': 'true' }),
@@ -119,7 +119,7 @@ const competes = (row) => !row.unedited && row.cases[2] === 0;
 
 /** The best number of a column, as it is shown; none where only one row has one. */
 function bestOf(of, metric) {
-  const means = of.filter(competes).map((row) => scoreOf(row, metric)?.[0]).filter(isNumber);
+  const means = of.filter(competes).map((row) => scoreOf(row, metric)?.[0]).filter(Number.isFinite);
   if (means.length < 2) return null;
   return shown(means.reduce((a, b) => (beats(metric, b, a) ? b : a)), metrics[metric].unit);
 }
