@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 mod ask;
+mod connect;
 pub mod error;
 mod grow;
 mod mend;

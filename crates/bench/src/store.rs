@@ -6,8 +6,6 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use retcon::data::datasets::{of_line, to_line};
 use retcon::data::{Case, Origin};
@@ -19,14 +17,12 @@ use rusqlite::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::connect;
 use crate::error::{Error, Result};
 use crate::plan::{Job, Plan};
 
 /// What marks a file as a store ("retc"), in the header that SQLite keeps for applications.
 const APPLICATION: i64 = 0x7265_7463;
-
-/// How long others may write before it is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The version of the tables and of the JSON in them; raised with either, since what can't be read is
 /// measured again.
@@ -112,7 +108,7 @@ impl Store {
     /// there, [`Error::NotAStore`], [`Error::Store`].
     pub fn create(path: &Path, plan: &Plan, cases: &[Case], kept: &[Case]) -> Result<Self> {
         plan.settings.iter().try_for_each(|setting| setting.check(cases.len()))?;
-        let mut store = Self::connect(path)?;
+        let mut store = Self::by(path, connect::to_write)?;
         store.initialize(plan, cases, kept)?;
         store.grow(plan, cases)?;
         Ok(store)
@@ -123,11 +119,23 @@ impl Store {
     /// # Errors
     /// [`Error::NotAStore`] where there is no file or another one, [`Error::Store`].
     pub fn open(path: &Path) -> Result<Self> {
+        Self::found(path, connect::to_write)
+    }
+
+    /// As [`Store::open`], to be read alone: that is possible where nothing may be written.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_to_read(path: &Path) -> Result<Self> {
+        Self::found(path, connect::to_read)
+    }
+
+    fn found(path: &Path, connect: fn(&Path) -> rusqlite::Result<Connection>) -> Result<Self> {
         let not = |what: &str| Error::NotAStore { path: path.to_owned(), what: what.to_owned() };
         if !path.is_file() {
             return Err(not("there is no such file"));
         }
-        let store = Self::connect(path)?;
+        let store = Self::by(path, connect)?;
         store.is_store()?.then_some(store).ok_or_else(|| not("it is an empty database"))
     }
 
@@ -137,16 +145,9 @@ impl Store {
         &self.path
     }
 
-    fn connect(path: &Path) -> Result<Self> {
-        let db = Connection::open(path).map_err(|error| fail(path, &error))?;
-        let store = Self { path: path.to_owned(), db };
-        store.at(|db| {
-            db.busy_timeout(PATIENCE)?;
-            log_ahead(db)?;
-            // What is done is on the disk before anything else is begun.
-            db.pragma_update(None, "synchronous", "FULL")
-        })?;
-        Ok(store)
+    fn by(path: &Path, connect: fn(&Path) -> rusqlite::Result<Connection>) -> Result<Self> {
+        let db = connect(path).map_err(|error| fail(path, &error))?;
+        Ok(Self { path: path.to_owned(), db })
     }
 
     /// Whether its tables are there.
@@ -331,23 +332,6 @@ pub(crate) fn readable<T>(found: Result<T>) -> Result<Option<T>> {
             Ok(None)
         }
         found => found.map(Some),
-    }
-}
-
-/// Lets readers go on while another connection writes. Where several turn this on at once, SQLite
-/// tells all but one of them to come back, and does not wait by itself.
-fn log_ahead(db: &Connection) -> rusqlite::Result<()> {
-    let start = Instant::now();
-    loop {
-        match db.pragma_update(None, "journal_mode", "WAL") {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && start.elapsed() < PATIENCE =>
-            {
-                thread::sleep(Duration::from_millis(10));
-            }
-            done => return done,
-        }
     }
 }
 

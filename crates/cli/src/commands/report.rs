@@ -18,7 +18,7 @@ const NUMBERS: usize = 20;
 
 /// Shows what a store has come to, and writes it where that is asked for.
 pub(crate) fn run(shell: &Shell, job: &Report) -> Result<Outcome> {
-    let store = Store::open(&job.store)?;
+    let store = Store::open_to_read(&job.store)?;
     let results = summarize(&store)?;
     let which = match (job.all, job.metrics.as_slice()) {
         (true, _) => Which::All,
