@@ -39,6 +39,9 @@ pub(crate) fn ask(
 }
 
 fn of(question: &Question, n_free: usize) -> Ask<'_> {
+    // Whether a test counts is told by a free answer, also where no other is asked for.
+    let is_condition = question.part.is_some_and(|part| part.condition);
+    let n_free = if is_condition && n_free == 0 { Asking::default().free } else { n_free };
     let objects = [question.answer(), question.other.as_deref()];
     Ask { prompt: &question.prompt, objects, n_free }
 }

@@ -45,12 +45,12 @@ mod tests {
             lines[0],
             "row,method,setting,seed,n_edits,case,group,question,axis,prompt,wanted,other,\
              nll_wanted_before,nll_wanted_after,nll_other_before,nll_other_after,\
-             tf_match_before,tf_match_after,says_before,says_after,as_wanted,error"
+             tf_match_before,tf_match_after,same_token,says_before,says_after,as_wanted,error"
         );
         assert_eq!(
             lines[1],
             "0,unedited,sequential 1 x 20,7,20,a<b,P36,0,rewrite,The capital of France is,\
-             Berlin,Paris,4.25,4.25,0.5,0.5,0.0,0.0, Paris., Paris.,false,"
+             Berlin,Paris,4.25,4.25,0.5,0.5,0.0,0.0,1.0, Paris., Paris.,false,"
         );
     }
 
@@ -60,7 +60,7 @@ mod tests {
         let text = text(&results);
         let mut reader = ::csv::Reader::from_reader(text.as_bytes());
         let says: Vec<String> =
-            reader.records().map(|record| record.unwrap()[19].to_owned()).collect();
+            reader.records().map(|record| record.unwrap()[20].to_owned()).collect();
         assert!(says.iter().any(|said| said == sample::NASTY), "{says:?}");
         assert!(!text.contains("NaN") && !text.contains("inf"));
     }

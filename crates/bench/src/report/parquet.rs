@@ -26,7 +26,7 @@ enum Of {
 }
 
 /// The columns, as [`Record`] has them.
-const COLUMNS: [(&str, Of); 22] = [
+const COLUMNS: [(&str, Of); 23] = [
     ("row", Of::Count(|r| Some(r.row as u64))),
     ("method", Of::Text(|r| Some(r.method))),
     ("setting", Of::Text(|r| Some(r.setting))),
@@ -45,6 +45,7 @@ const COLUMNS: [(&str, Of); 22] = [
     ("nll_other_after", Of::Number(|r| r.nll_other_after)),
     ("tf_match_before", Of::Number(|r| r.tf_match_before)),
     ("tf_match_after", Of::Number(|r| r.tf_match_after)),
+    ("same_token", Of::Number(|r| r.same_token)),
     ("says_before", Of::Text(|r| r.says_before)),
     ("says_after", Of::Text(|r| r.says_after)),
     ("as_wanted", Of::Truth(|r| r.as_wanted)),

@@ -29,6 +29,8 @@ pub(super) struct Record<'a> {
     /// The share of the wanted answer's tokens that lead, fed those before them.
     pub(super) tf_match_before: Option<f64>,
     pub(super) tf_match_after: Option<f64>,
+    /// The share of the tokens that lead along the wanted answer, right or wrong, which are as before.
+    pub(super) same_token: Option<f64>,
     pub(super) says_before: Option<&'a str>,
     pub(super) says_after: Option<&'a str>,
     pub(super) as_wanted: Option<bool>,
@@ -84,6 +86,7 @@ fn answered<'a>(
         nll_other_after: nll(after.other.as_ref()),
         tf_match_before: before.wanted.as_ref().map(Taken::matched),
         tf_match_after: after.wanted.as_ref().map(Taken::matched),
+        same_token: before.wanted.as_ref().zip(after.wanted.as_ref()).map(|(b, a)| a.same(b)),
         says_before: before.says.as_deref(),
         says_after: after.says.as_deref(),
         ..about

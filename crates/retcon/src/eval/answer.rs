@@ -67,12 +67,13 @@ pub fn is_exactly(says: &str, answer: &str) -> bool {
     !answer.is_empty() && stops.chain([line.len()]).any(|stop| normalized(&line[..stop]) == answer)
 }
 
-/// As [`is_exactly`], up to the first full stop alone: WILD's rule to the letter.
+/// Whether an answer is said and nothing else up to the first full stop or line break, wherever that is:
+/// WILD's rule to the letter.
 #[must_use]
 pub fn is_exactly_up_to_a_stop(says: &str, answer: &str) -> bool {
-    let (line, answer) = (line(says), normalized(answer));
-    let line = line.split('.').next().unwrap_or_default();
-    !answer.is_empty() && normalized(line) == answer
+    let (said, answer) =
+        (says.split(['.', '\n', '\r']).next().unwrap_or_default(), normalized(answer));
+    !answer.is_empty() && normalized(said) == answer
 }
 
 /// Whether an answer is what is said first, as whole words, whatever its case.
@@ -115,6 +116,7 @@ mod tests {
         }
         assert!(!is_exactly_up_to_a_stop(" St. Louis. It", "St. Louis"));
         assert!(is_exactly_up_to_a_stop(" Paris. It", "Paris"));
+        assert!(!is_exactly_up_to_a_stop("\n\nParis", "Paris"));
     }
 
     #[test]

@@ -117,7 +117,8 @@ pub enum Measure {
     Sequence,
     /// Whether the object is said freely, and nothing else up to some stop of the first line.
     Exact,
-    /// The same up to the first full stop, by WILD's rule to the letter.
+    /// The same by WILD's rule to the letter: up to the first full stop or line break, by the first of
+    /// its names.
     ExactUpToStop,
     /// Whether it is what is said first.
     Begins,
@@ -146,7 +147,8 @@ impl Measure {
             Self::Sequence => "every token of the object leads, fed those before it",
             Self::Exact => "the object is said freely, and nothing else up to a stop",
             Self::ExactUpToStop => {
-                "the object is said freely, and nothing else up to the first `.`"
+                "the object, by its first name, is said freely, and nothing else up to the first \
+                 `.` or line break"
             }
             Self::Begins => "the object is what is said first",
             Self::Contains => "the object is in what is said",
@@ -180,15 +182,13 @@ impl Measure {
                 Some(flag(taken.object == taken.predicted))
             }
             Self::Exact => said(is_exactly),
-            Self::ExactUpToStop => said(is_exactly_up_to_a_stop),
+            Self::ExactUpToStop => {
+                let (says, answer) = (after.says.as_deref()?, question.answer()?);
+                Some(flag(is_exactly_up_to_a_stop(says, answer)))
+            }
             Self::Begins => said(begins_with),
             Self::Contains => said(contains),
-            Self::SameTokens => {
-                let (before, after) = (before.wanted.as_ref()?, after.wanted.as_ref()?);
-                let pairs = before.predicted.iter().zip(&after.predicted);
-                let same = pairs.filter(|(before, after)| before == after).count();
-                Some(same as f64 / before.predicted.len().max(1) as f64)
-            }
+            Self::SameTokens => Some(after.wanted.as_ref()?.same(before.wanted.as_ref()?)),
             Self::SameText => {
                 let said = [before.says.as_deref()?.trim(), after.says.as_deref()?.trim()];
                 // Where nothing is said, nothing could change.
@@ -291,7 +291,8 @@ fn counts(answered: Answered<'_>, test: usize) -> bool {
         question.part.is_some_and(|part| part.test == test && part.condition)
     });
     conditions.into_iter().all(|(question, before)| {
-        Measure::Contains.of(question, before, before).is_none_or(|hit| hit > 0.0)
+        // What was not asked, or can't be, is not known to hold.
+        Measure::Contains.of(question, before, before).is_some_and(|hit| hit > 0.0)
     })
 }
 
@@ -366,6 +367,20 @@ mod tests {
         let tie = Reading { other: taken(0.5, &[4], &[1]), ..after.clone() };
         assert_eq!(Measure::Prefer.of(&question, &before, &tie), Some(0.0));
         assert_eq!(Measure::Exact.of(&question, &before, &Reading::default()), None);
+        // WILD has one name for an answer, and ends at a line break.
+        let mut named = question.clone();
+        named.answers[0].push("B. C.".into());
+        for (says, [exact, wild]) in [
+            (" b. More", [1.0, 1.0]),
+            (" B. C.", [1.0, 1.0]),
+            ("B C", [1.0, 0.0]),
+            ("\nb", [1.0, 0.0]),
+        ] {
+            let after = Reading { says: Some(says.into()), ..after.clone() };
+            let found = [Measure::Exact, Measure::ExactUpToStop]
+                .map(|measure| measure.of(&named, &before, &after).unwrap());
+            assert_eq!(found, [exact, wild], "{says:?}");
+        }
     }
 
     #[test]
@@ -389,6 +404,11 @@ mod tests {
         };
         assert_eq!(of("c"), Some(1.0));
         assert_eq!(of("b"), Some(0.5));
+        // A condition that was not asked freely does not hold.
+        let silent = vec![Reading::default(); 4];
+        let after = [says("b"), says("c"), says("c"), says("c")];
+        let answered = Answered { case: &case, before: &silent, after: &after };
+        assert_eq!(metric.of(answered), Some(1.0));
     }
 
     #[test]

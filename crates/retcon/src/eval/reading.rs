@@ -65,6 +65,14 @@ impl Taken {
         let right = self.object.iter().zip(&self.predicted).filter(|(a, b)| a == b).count();
         right as f64 / self.object.len().max(1) as f64
     }
+
+    /// The share of the most likely tokens that are those of `before`, right or wrong.
+    #[must_use]
+    pub fn same(&self, before: &Self) -> f64 {
+        let pairs = before.predicted.iter().zip(&self.predicted);
+        let same = pairs.filter(|(before, after)| before == after).count();
+        same as f64 / before.predicted.len().max(1) as f64
+    }
 }
 
 /// Asks `model` all of `asks`. Of one that is longer than the model takes, or has text after its
