@@ -1,6 +1,6 @@
-//! Choosing cases: those that a model can be edited with and asked, each prompt once.
+//! Choosing cases: those that a model can be edited with and asked, none against another.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use retcon::Model;
 use retcon::data::case::{Axis, Case, Question};
@@ -33,8 +33,8 @@ pub struct Selection {
 /// it says, as many as `asking` wants kept: what a model does not know, no edit can make it forget.
 /// There are fewer where the model knows too few of those that are asked, 64 for each.
 ///
-/// A case is left out where its edit can't be put into tokens, or an earlier one edits the same prompt,
-/// which a batch or a sequence could not hold.
+/// A case is left out where its edit can't be put into tokens, or where an earlier one gives the same
+/// prompt another object, which a batch or a sequence could not hold.
 ///
 /// # Errors
 /// Where the model can't be run.
@@ -46,23 +46,27 @@ pub fn select(
 ) -> Result<Selection> {
     let mut selection = Selection::default();
     let mut others = Vec::new();
-    let mut prompts = BTreeSet::new();
+    let mut objects: BTreeMap<String, String> = BTreeMap::new();
     for case in cases {
         let is_full = n.is_some_and(|n| selection.cases.len() >= n);
         if is_full && others.len() >= ASKED * asking.kept {
             break;
         }
-        let edits = || case.edits.iter().map(|edit| edit.prompt.text().to_owned());
-        let is_again = edits().any(|prompt| prompts.contains(&prompt));
-        let problem = match is_again {
-            true => Some("an earlier case edits the same prompt".to_owned()),
-            false => problem(model, &case),
+        let mut again = case.edits.iter().filter_map(|edit| {
+            objects.get(edit.prompt.text()).map(|object| *object == edit.target_new)
+        });
+        // What is edited can't be kept, whatever it is edited to.
+        let problem = match again.find(|is_same| is_full || !is_same) {
+            Some(true) => Some("an earlier case edits the same prompt".to_owned()),
+            Some(false) => Some("an earlier case gives the same prompt another object".to_owned()),
+            None => problem(model, &case),
         };
         if let Some(problem) = problem {
             selection.left_out.push((case.id, problem));
             continue;
         }
-        prompts.extend(edits());
+        let edits = case.edits.iter();
+        objects.extend(edits.map(|edit| (edit.prompt.text().to_owned(), edit.target_new.clone())));
         if !is_full {
             selection.cases.push(if asking.text > 0 { with_generation(case) } else { case });
         } else if case.edits.len() == 1 && case.edits[0].target_true.is_some() {

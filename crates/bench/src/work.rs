@@ -1,5 +1,6 @@
 //! Doing a job: edit, ask, and measure what must not have changed.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -120,8 +121,12 @@ impl<'a> Bench<'a> {
         Ok(self.held.moved(self.model, after)?)
     }
 
+    /// What some cases edit, each fact once: questions of several hops share them.
     fn facts(&self, cases: Range<usize>) -> Vec<Fact> {
-        self.cases[cases].iter().flat_map(|case| case.edits.iter().cloned()).collect()
+        let mut seen = BTreeSet::new();
+        let mut facts: Vec<&Fact> = self.cases[cases].iter().flat_map(|case| &case.edits).collect();
+        facts.retain(|fact| seen.insert((fact.prompt.text(), fact.target_new.as_str())));
+        facts.into_iter().cloned().collect()
     }
 }
 
