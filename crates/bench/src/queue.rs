@@ -205,7 +205,7 @@ pub(crate) fn reopen(to: &Connection, job: i64) -> rusqlite::Result<()> {
 }
 
 /// Whether nobody holds the lock of a worker.
-fn is_gone(path: &Path) -> bool {
+pub(crate) fn is_gone(path: &Path) -> bool {
     match File::open(path).map(|file| file.try_lock()) {
         Ok(Err(TryLockError::WouldBlock)) => false,
         Ok(_) => true,

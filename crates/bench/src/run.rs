@@ -7,7 +7,7 @@ use retcon::edit::Progress;
 use retcon::{Ctx, Model};
 
 use crate::error::Result;
-use crate::queue::{Next, Worker, folder};
+use crate::queue::{Next, Worker, folder, is_gone};
 use crate::store::Store;
 use crate::work::{Bench, Chain};
 
@@ -66,17 +66,23 @@ pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
     // Others may have added sequences since, and go on from what is there.
     let all = progress(store)?;
     if all.done == all.total {
-        // Fails, as it should, where another worker still has its lock there.
+        // Fails, as it should, where another worker still holds its lock there.
         let _ = remove_left(&folder(store.path()));
     }
     Ok(())
 }
 
-/// Removes what sequences left in the folder beside a finished store, and the folder where it is empty.
+/// Removes what sequences, and workers that were killed, left in the folder beside a finished store, and
+/// the folder where it is empty.
 fn remove_left(folder: &std::path::Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "safetensors") {
+        let is_left = match path.extension().and_then(std::ffi::OsStr::to_str) {
+            Some("safetensors") => true,
+            Some("lock") => is_gone(&path),
+            _ => false,
+        };
+        if is_left {
             std::fs::remove_file(path)?;
         }
     }

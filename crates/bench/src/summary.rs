@@ -85,7 +85,6 @@ impl<'a> Material<'a> {
     fn row(&self, sheet: &Sheet<'_>, all: &[Sheet<'_>], place: usize) -> Row {
         let setting = self.plan.settings[sheet.setting];
         let final_of = sheet.finals();
-        let failed = sheet.last.iter().filter(|m| m.answers.is_some_and(|a| a.error.is_some()));
         let chosen = sheet.method.map(|method| &self.plan.methods[method]);
         let mut scores = self.scores(&final_of);
         scores.extend(self.whole_scores(&sheet.whole));
@@ -105,7 +104,7 @@ impl<'a> Material<'a> {
             setting: setting.to_string(),
             n_done: sheet.last.len(),
             n_planned: sheet.n_planned,
-            n_failed: failed.count(),
+            n_failed: sheet.errors.len(),
             by_group: self.by_group(&final_of),
             scores,
             curve,
@@ -135,7 +134,10 @@ impl<'a> Material<'a> {
                 case: measured.case,
                 seed: measured.seed,
                 n_edits: measured.n_edits,
-                error: answers.error.clone(),
+                error: sheet
+                    .errors
+                    .get(&(measured.seed, measured.case))
+                    .map(|&error| error.to_owned()),
                 numbers: measured.numbers.iter().map(|(&k, &v)| (k.to_owned(), v)).collect(),
                 as_wanted: questions
                     .map(|(question, answers)| numbers::as_wanted(question, answers))
@@ -199,7 +201,7 @@ fn horizon(curve: &[Point]) -> Option<Score> {
     let holds =
         |point: &&Point| point.scores.get("rewrite.tf.sequence").is_some_and(|s| s.mean >= MOST);
     let last = curve.iter().filter(holds).map(|point| point.n_edits).max().unwrap_or(0) as f64;
-    (!curve.is_empty()).then_some(Score { mean: last, low: last, high: last, n: curve.len() })
+    (!curve.is_empty()).then_some(Score { mean: last, low: last, high: last, n: 1 })
 }
 
 fn case_info(case: &Case) -> CaseInfo {

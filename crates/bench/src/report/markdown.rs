@@ -83,8 +83,8 @@ fn about(results: &Results) -> String {
 
 /// How the tables are read.
 fn reading() -> String {
-    let mut text = "Each number is a mean over cases, with its 95% interval and the number n of \
-        cases and seeds.\nThe best of a column is bold, among edited models.\n\
+    let mut text = "Each number is a mean, with its 95% interval and n, the number of cases, or of texts \
+        where it is of the whole model; seeds don't make these more.\nThe best of a column is bold, among edited models.\n\
         The second word of a metric's name is its protocol, and numbers of different protocols \
         are not comparable:\n\n"
         .to_owned();

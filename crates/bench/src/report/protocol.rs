@@ -72,6 +72,12 @@ impl<'a> Parts<'a> {
     pub fn of(name: &'a str) -> Self {
         let (axis, rest) = name.split_once('.').unwrap_or(("", name));
         let (kind, measure) = rest.split_once('.').unwrap_or((rest, rest));
+        // Those that are made of others are of the protocol of these.
+        let kind = match name {
+            "score" => "prefer",
+            "forgetting" | "horizon" => "tf",
+            _ => kind,
+        };
         let protocol = match kind {
             "prefer" | "magnitude" => Protocol::Prefer,
             "tf" => Protocol::Forced,
@@ -103,5 +109,9 @@ mod tests {
         let other = Parts { axis: "drift", protocol: Protocol::Other, measure: "kl.mean" };
         assert_eq!(Parts::of("drift.kl.mean"), other);
         assert_eq!(Parts::of("seconds").axis, "");
+        let score = Parts { axis: "", protocol: Protocol::Prefer, measure: "score" };
+        assert_eq!(Parts::of("score"), score);
+        assert_eq!(Parts::of("horizon").protocol, Protocol::Forced);
+        assert_eq!(Parts::of("score.tf.token").protocol, Protocol::Forced);
     }
 }

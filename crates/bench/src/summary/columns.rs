@@ -43,6 +43,7 @@ type Other = (&'static str, &'static str, &'static str, &'static str, Unit, Bett
 
 const OURS: &str = "ours";
 const ROME: &str = "Meng et al. 2022, arXiv 2202.05262, section 3.4";
+const MEMIT: &str = "Meng et al. 2023, arXiv 2210.07229, section 5.2.1, for zsRE";
 const ZHU: &str = "Zhu et al. 2020, arXiv 2012.00363, section 3";
 const LIFELONG: &str = "Hartvigsen et al. 2023, arXiv 2211.11031, as edit retention";
 
@@ -55,6 +56,15 @@ const OTHERS: &[Other] = &[
         Unit::Share,
         Better::Higher,
         true,
+    ),
+    (
+        "score.tf.token",
+        "S",
+        "harmonic mean of rewrite.tf.token, paraphrase.tf.token and unrelated.tf.token",
+        MEMIT,
+        Unit::Share,
+        Better::Higher,
+        false,
     ),
     (
         "kept.tf.sequence",

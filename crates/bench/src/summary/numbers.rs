@@ -71,8 +71,13 @@ pub(super) fn composed(
     seed: u64,
 ) -> Vec<(&'static str, Score)> {
     type Combine = fn(&[f64]) -> f64;
-    let of: [(&str, &[&str], Combine); 2] = [
+    let of: [(&str, &[&str], Combine); 3] = [
         ("score", &["rewrite.prefer", "paraphrase.prefer", "neighbor.prefer"], harmonic),
+        (
+            "score.tf.token",
+            &["rewrite.tf.token", "paraphrase.tf.token", "unrelated.tf.token"],
+            harmonic,
+        ),
         ("forgetting", &["online.rewrite.tf.sequence", "rewrite.tf.sequence"], |means| {
             means[0] - means[1]
         }),

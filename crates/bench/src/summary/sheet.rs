@@ -1,10 +1,12 @@
 //! All that was measured of a method under a setting, case by case.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::Material;
 use super::numbers::{of_case, online};
 use super::whole::{Whole, unmoved};
+use crate::setting::Setting;
 use crate::store;
 
 /// All that was measured of a method under a setting.
@@ -19,6 +21,8 @@ pub(super) struct Sheet<'a> {
     pub(super) whole: Whole,
     /// The same after each check of a sequence; with how many edits.
     pub(super) whole_at: BTreeMap<usize, Whole>,
+    /// Why edits failed, under each seed and case.
+    pub(super) errors: BTreeMap<(u64, usize), &'a str>,
     pub(super) n_planned: usize,
 }
 
@@ -34,7 +38,8 @@ pub(super) struct Measured<'a> {
 impl<'a> Material<'a> {
     /// The model as it was, on the cases of a setting that have been asked.
     pub(super) fn unedited(&self, setting: usize, jobs: &[store::Row]) -> Sheet<'a> {
-        let n = self.plan.settings[setting].n_cases(self.cases.len());
+        let kind = self.plan.settings[setting];
+        let n = kind.n_cases(self.cases.len());
         let asked = (0..n).filter_map(|case| Some((case, self.before[case].as_ref()?)));
         let measured = asked.map(|(case, before)| Measured {
             case,
@@ -46,7 +51,15 @@ impl<'a> Material<'a> {
         let mut sheet = Sheet::new(setting, None, n);
         sheet.last.extend(measured);
         if let Some(measured) = jobs.iter().find_map(|row| row.measured.as_ref()) {
-            sheet.whole.add_texts(&measured.moved.iter().map(unmoved).collect::<Vec<_>>());
+            let texts: Vec<_> = measured.moved.iter().map(unmoved).collect();
+            let cases: Vec<usize> = sheet.last.iter().map(|measured| measured.case).collect();
+            match kind {
+                // Units as those of the methods beside it.
+                Setting::Single { .. } => {
+                    cases.into_iter().for_each(|case| sheet.whole.add_case(case, &texts));
+                }
+                _ => sheet.whole.add_texts(&texts),
+            }
         }
         sheet
     }
@@ -83,6 +96,10 @@ impl<'a> Material<'a> {
         is_last: bool,
     ) {
         let kind = self.plan.settings[sheet.setting];
+        let n_edits = self.n_edits(match kind.is_sequential() {
+            true => 0..row.job.cases.end,
+            false => row.job.cases.clone(),
+        });
         for answers in &measured.answers {
             let Some(before) = &self.before[answers.case] else { continue };
             let mut numbers = of_case(&self.cases[answers.case], before, &answers.readings);
@@ -90,8 +107,7 @@ impl<'a> Material<'a> {
                 numbers = online(&numbers);
             }
             let (case, seed) = (answers.case, row.job.seed);
-            let n_edits =
-                if kind.is_sequential() { row.job.cases.end } else { row.job.cases.len() };
+            sheet.errors.extend(answers.error.as_deref().map(|error| ((seed, case), error)));
             let measured = || Measured { case, seed, n_edits, answers: Some(answers), numbers };
             match (kind.is_sequential(), answers.online) {
                 (false, _) | (true, true) => sheet.last.push(measured()),
@@ -101,17 +117,24 @@ impl<'a> Material<'a> {
             }
         }
         if kind.is_sequential() {
-            sheet.whole_at.entry(row.job.cases.end).or_default().add_texts(&measured.moved);
+            sheet.whole_at.entry(n_edits).or_default().add_texts(&measured.moved);
         }
-        match (is_last, row.job.cases.len() == 1 && !kind.is_sequential()) {
-            (true, true) => sheet.whole.add_case(row.job.part, &measured.moved),
-            (true, false) => sheet.whole.add_texts(&measured.moved),
-            (false, _) => {}
+        match kind {
+            Setting::Single { .. } => {
+                sheet.whole.add_case(row.job.cases.start, &measured.moved);
+            }
+            _ if is_last => sheet.whole.add_texts(&measured.moved),
+            _ => {}
         }
         // A job is timed as a whole, so it is one number, however many its edits are.
-        let n = row.job.cases.len() as f64;
+        let n = self.n_edits(row.job.cases.clone()) as f64;
         sheet.whole.add("time.edit", row.job.part, measured.edit_seconds / n, n);
         sheet.whole.add("time.all", row.job.part, measured.seconds / n, n);
+    }
+
+    /// How many edits some cases ask for.
+    fn n_edits(&self, cases: Range<usize>) -> usize {
+        self.cases[cases].iter().map(|case| case.edits.len()).sum()
     }
 }
 
@@ -124,6 +147,7 @@ impl<'a> Sheet<'a> {
             checks: BTreeMap::new(),
             whole: Whole::default(),
             whole_at: BTreeMap::new(),
+            errors: BTreeMap::new(),
             n_planned,
         }
     }

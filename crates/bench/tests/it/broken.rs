@@ -2,6 +2,8 @@
 
 use super::*;
 
+use retcon::data::{Case, Fact};
+
 #[test]
 fn an_edit_that_is_no_number_fails_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -12,17 +14,45 @@ fn an_edit_that_is_no_number_fails_alone() {
     let plan = Plan {
         methods: vec![chosen("ft", "ft", json!({"steps": 5})), chosen("wild", "ft", settings)],
         seeds: vec![0],
-        ..plan(&["single", "batch:2"])
+        ..plan(&["single", "batch:2", "sequential:2:1:1"])
     };
     let results = whole(&folder.path().join("s.sqlite"), &plan, 2);
-    for setting in ["single", "batch:2"] {
+    for setting in ["single", "batch:2", "sequential:2:1:1"] {
         assert_eq!(row(&results, setting, "wild").n_failed, 2);
         assert_eq!(row(&results, setting, "ft").n_failed, 0);
+        let of_setting = |result: &&CaseResult| results.rows[result.row].setting == setting;
+        let errors = results.results.iter().filter(of_setting).filter_map(|r| r.error.as_ref());
+        let errors: Vec<_> = errors.collect();
+        assert_eq!(errors.len(), 2, "{setting}");
+        assert!(errors.iter().all(|error| error.contains("the loss is NaN")), "{errors:?}");
     }
-    let error = results.results.iter().find_map(|result| result.error.clone()).unwrap();
-    assert!(error.contains("the loss is NaN"), "{error}");
     let text = serde_json::to_string(&results).unwrap();
     assert_eq!(serde_json::from_str::<Results>(&text).unwrap(), results);
+}
+
+#[test]
+fn cases_may_share_an_edit_and_not_contradict_one() {
+    let case = |id: &str, fact: &str| Case::of(id.into(), Fact::parse(fact).unwrap());
+    let cases = vec![
+        case("first", "The capital of {France} is => Rome"),
+        case("shares it", "The capital of {France} is => Rome"),
+        case("contradicts it", "The capital of {France} is => Berlin"),
+        case("other", "The capital of {Spain} is => Rome"),
+        case("would be kept", "The capital of {France} is => Rome"),
+    ];
+    let found = select(&model(), cases, Some(3), Asking::default()).unwrap();
+    let ids: Vec<_> = found.cases.iter().map(|case| case.id.as_str()).collect();
+    assert_eq!(ids, ["first", "shares it", "other"]);
+    let left: Vec<_> = found.left_out.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(left, ["contradicts it", "would be kept"]);
+    assert!(found.left_out[0].1.contains("another object"), "{:?}", found.left_out);
+    // A batch makes the shared edit once: an editor refuses a fact that is there twice.
+    let plan = Plan { seeds: vec![0], ..plan(&["batch:3"]) };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sqlite");
+    let mut store = Store::create(&path, &plan, &found.cases, &[]).unwrap();
+    with_ctx(&AtomicBool::new(false), |ctx| run(ctx, &mut store, &model())).unwrap();
+    assert_eq!(row(&summarize(&store).unwrap(), "batch:3", "ft").n_failed, 0);
 }
 
 #[test]

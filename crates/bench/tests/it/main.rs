@@ -115,6 +115,18 @@ fn every_setting_gives_every_case_its_numbers() {
     // Seeds don't make cases, texts or jobs more.
     assert_eq!(sequence.scores["online.rewrite.tf.sequence"].n, 3);
     assert_eq!(sequence.scores["rewrite.tf.sequence"].n, 3);
+    // A number of the whole model is over its texts, also where the last batch holds one case, or over
+    // the cases that were edited alone; the model without an edit has as many as the others.
+    let (texts, sums) = (4 + 2, 2);
+    for (setting, n, n_sums) in
+        [("single", 3, 3), ("batch:2", texts, sums), ("sequential:3:1:2", texts, sums)]
+    {
+        for method in ["unedited", "ft", "wide"] {
+            let scores = &row(&results, setting, method).scores;
+            assert_eq!(scores["text.kl"].n, n, "{setting} {method}");
+            assert_eq!(scores["arithmetic.tf.sequence"].n, n_sums, "{setting} {method}");
+        }
+    }
     // Only rows of methods are compared, each with those after it.
     assert!(sequence.versus.is_empty() && !row(&results, "single", "ft").versus.is_empty());
 }
@@ -127,6 +139,10 @@ fn results_do_not_depend_on_who_does_the_work() {
     let path = folder.path().join("together.sqlite");
     let model = model();
     let Selection { cases, kept, .. } = selection(&model, 3, plan.asking);
+    // One that was killed has left its lock.
+    let left = retcon_bench::queue::folder(&path);
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("worker-99.lock"), "").unwrap();
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
