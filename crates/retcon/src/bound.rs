@@ -1,8 +1,8 @@
 //! The largest change that stays within a bound on side effects: the constraint of Zhu et al. 2020
 //! (arXiv 2012.00363, equation 3), measured on held-out texts instead of in weights.
 //!
-//! A change is held back by a share: a method that edits inside of a ball edits again in a smaller
-//! one, any other change is scaled. The share is found by bisection of its logarithm, and what is
+//! A change is held back to a share by the method that made it: one that edits inside of a ball edits
+//! again in a smaller one, any other change is scaled. The share is found by bisection of its logarithm, and what is
 //! given has been measured, not extrapolated.
 
 use std::sync::Arc;
@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::data::Fact;
-use crate::edit::finetune::RADIUS;
 use crate::edit::{Ctx, Method, Progress};
 use crate::error::{Error, Result};
 use crate::eval::drift::{Drift, N_PROMPTS, as_held, unrelated_prompts};
@@ -61,11 +60,15 @@ pub fn within(
     }
     // The texts that the report of the edit is going to measure.
     let held = Held::new(model, &as_held(&unrelated_prompts(facts, N_PROMPTS, ctx.seed)?))?;
-    let whole = (method.editor)(settings.clone())?.edit(ctx, model, facts)?;
-    let change = Change { ctx, model, method, settings, facts, whole: &whole };
+    let editor = (method.editor)(settings.clone())?;
+    let whole = editor.edit(ctx, model, facts)?;
     let mut trials = Vec::new();
     let mut attempt = |share: f64| -> Result<(Delta, f64)> {
-        let delta = change.held_back(share)?;
+        let mut delta = whole.clone();
+        if share < 1.0 {
+            delta = editor.held_back(ctx, model, facts, &whole, share)?;
+            note(&mut delta, share);
+        }
         let after = model.with(&Arc::new(delta.clone()))?;
         let drift = Drift::of(&held.moved(model, &after)?);
         trials.push(Trial { share, drift });
@@ -92,47 +95,6 @@ pub fn within(
             let least = trials.last().map_or(f64::NAN, |trial| trial.drift.mean_kl);
             Err(Error::OutOfBound { bound: max_drift, least })
         }
-    }
-}
-
-/// A change that can be held back.
-struct Change<'a> {
-    ctx: &'a Ctx<'a>,
-    model: &'a Model,
-    method: &'static Method,
-    settings: &'a Map<String, Value>,
-    facts: &'a [Fact],
-    whole: &'a Delta,
-}
-
-impl Change<'_> {
-    /// The change in a ball of that share of its radius, or that share of it.
-    fn held_back(&self, share: f64) -> Result<Delta> {
-        if share >= 1.0 {
-            return Ok(self.whole.clone());
-        }
-        if let Some(radius) = self.radius() {
-            let mut settings = self.settings.clone();
-            settings.insert("radius".to_owned(), (share * radius).into());
-            let editor = (self.method.editor)(settings)?;
-            let mut delta = editor.edit(self.ctx, self.model, self.facts)?;
-            note(&mut delta, share);
-            return Ok(delta);
-        }
-        let mut delta = self.whole.clone();
-        for update in delta.updates.values_mut() {
-            *update = update.times(share)?;
-        }
-        note(&mut delta, share);
-        Ok(delta)
-    }
-
-    /// The radius of the ball that the method stayed in, where it has one.
-    fn radius(&self) -> Option<f64> {
-        let settings = &self.whole.record.settings;
-        let constraint = settings.get("constraint")?.as_str()?;
-        let radius = settings.get("radius")?.as_f64().unwrap_or(RADIUS);
-        (constraint != "none").then_some(radius)
     }
 }
 

@@ -19,7 +19,7 @@ use super::solve::{Metric, solve};
 use super::subject::Subject;
 use super::value::{Found, search};
 use super::walk::{Walk, averaged};
-use super::{Ctx, Editor, record};
+use super::{Ctx, Editor, record, scaled};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{Factor, check_finite, mean, side_by_side, stacked, to_mat, to_tensor};
@@ -64,6 +64,36 @@ impl Editor for ClosedForm {
         let changes = written.changes(&metrics, &offsets)?;
         stage("solved");
         self.delta(ctx, &written, facts, changes, anchor)
+    }
+
+    /// What is handed on are keys as the edited model has them, so that of a smaller change they are
+    /// others.
+    fn held_back(
+        &self,
+        _: &Ctx<'_>,
+        model: &Model,
+        facts: &[Fact],
+        whole: &Delta,
+        share: f64,
+    ) -> Result<Delta> {
+        let mut delta = scaled(whole, share)?;
+        for of in delta.record.scores["blocks"].as_array_mut().into_iter().flatten() {
+            let norm = of["relative_norm"].as_f64();
+            of["relative_norm"] = norm.map(|norm| share * norm).into();
+        }
+        // With the blocks and the prefixes that were taken.
+        let recipe: Recipe = serde_json::from_value(whole.record.settings.clone())
+            .map_err(|error| Error::BadSettings { method: self.name, what: error.to_string() })?;
+        if recipe.past {
+            let blocks = recipe.blocks(model)?;
+            let words = recipe.prefixes.unwrap_or_default();
+            let subjects = Subject::of(model, facts, recipe.merge_subjects, &words)?;
+            let weights: Vec<_> = subjects.iter().map(|of| of.weights(recipe.average)).collect();
+            let walk = Walk::of(model, &subjects, blocks[0])?;
+            let edited = model.with_updates(&delta.updates)?;
+            delta.state.extend(past::left(&edited, walk, &weights, &blocks)?);
+        }
+        Ok(delta)
     }
 }
 
@@ -374,12 +404,8 @@ impl Written<'_> {
         }
         if self.recipe.past {
             let edited = self.model.with_updates(updates)?;
-            let (mut walk, weights) = self.walk(Of::All)?;
-            for &block in self.blocks {
-                walk.go_to(&edited, block)?;
-                let keys = averaged(&walk.keys(&edited)?, &weights)?;
-                state.insert(past::name(block), to_tensor(keys.transpose(), self.model.device())?);
-            }
+            let (walk, weights) = self.walk(Of::All)?;
+            state.extend(past::left(&edited, walk, &weights, self.blocks)?);
         }
         Ok(state)
     }

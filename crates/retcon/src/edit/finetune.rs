@@ -20,7 +20,7 @@ use super::fixed::Fixed;
 use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, at_least_one, positive, record, settings};
+use super::{Ctx, Editor, at_least_one, positive, record, scaled, settings};
 use crate::data::{Fact, contexts};
 use crate::error::{Error, Result};
 
@@ -39,7 +39,7 @@ pub(super) fn make(
 }
 
 /// The radius of the ball where none is set, in the unit; of `l2` times the root of the size.
-pub const RADIUS: f64 = 0.03;
+const RADIUS: f64 = 0.03;
 
 /// Each setting, and what it means.
 pub const SETTINGS: &[(&str, &str)] = &[
@@ -272,6 +272,23 @@ impl Editor for FineTuning {
             }
         }
         self.delta(ctx, model, facts, &ids, &unknowns, outcome)
+    }
+
+    /// Inside of a ball it is made again, in a smaller one.
+    fn held_back(
+        &self,
+        ctx: &Ctx<'_>,
+        model: &Model,
+        facts: &[Fact],
+        whole: &Delta,
+        share: f64,
+    ) -> Result<Delta> {
+        if self.settings.constraint == Constraint::None {
+            return scaled(whole, share);
+        }
+        let radius = Some(share * self.settings.radius.unwrap_or(RADIUS));
+        let settings = Settings { radius, ..self.settings.clone() };
+        Self { name: self.name, settings }.edit(ctx, model, facts)
     }
 }
 

@@ -61,6 +61,22 @@ pub trait Editor: Send + Sync {
     /// [`Error::Diverged`], [`Error::Canceled`], or what stands in the way of running the model.
     /// An edit that merely doesn't succeed is no error: measure the model with the delta.
     fn edit(&self, ctx: &Ctx<'_>, model: &Model, facts: &[Fact]) -> Result<Delta>;
+
+    /// What [`Editor::edit`] made as `whole`, held back to a share of it: as a rule all of it is scaled.
+    ///
+    /// # Errors
+    /// As [`Editor::edit`].
+    fn held_back(
+        &self,
+        ctx: &Ctx<'_>,
+        model: &Model,
+        facts: &[Fact],
+        whole: &Delta,
+        share: f64,
+    ) -> Result<Delta> {
+        let _ = (ctx, model, facts);
+        scaled(whole, share)
+    }
 }
 
 /// Makes an editor of settings.
@@ -186,6 +202,15 @@ fn at_least_one(key: &'static str, value: usize) -> Result<()> {
 /// Settings as JSON.
 fn to_value(settings: &impl Serialize) -> Value {
     serde_json::to_value(settings).expect("settings have string keys")
+}
+
+/// `delta` with `share` of what it adds to each weight.
+fn scaled(delta: &Delta, share: f64) -> Result<Delta> {
+    let mut delta = delta.clone();
+    for update in delta.updates.values_mut() {
+        *update = update.times(share)?;
+    }
+    Ok(delta)
 }
 
 /// The record of an edit of `facts` by a method with all of its `settings`.

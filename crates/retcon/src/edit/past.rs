@@ -1,13 +1,16 @@
 //! What earlier edits left for later ones, in the state of their deltas: it goes where they go, and is
 //! gone when they are undone.
 
-use candle_core::DType;
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
 use faer::Mat;
 use retcon_model::Model;
 
 use super::recipe::ValueSite;
+use super::walk::{Walk, averaged};
 use crate::error::{Error, Result};
-use crate::linalg::to_mat;
+use crate::linalg::{to_mat, to_tensor};
 
 /// The name of the keys that an edit was written at in a block, `[n, d_mlp]`.
 pub(super) fn name(block: usize) -> String {
@@ -38,6 +41,25 @@ pub(super) fn keys(model: &Model, block: usize, width: usize, wanted: bool) -> R
         (0..width).for_each(|j| keys[(j, i)] = row[j]);
     }
     Ok(keys)
+}
+
+/// The keys of an edit at each of `blocks` as `edited`, the model with it, has them: of the situations of
+/// `walk`, which stands before the first of the blocks, and counts each as `weights` say.
+///
+/// # Errors
+/// What the model reports.
+pub(super) fn left(
+    edited: &Model,
+    mut walk: Walk,
+    weights: &[Vec<f64>],
+    blocks: &[usize],
+) -> Result<BTreeMap<String, Tensor>> {
+    let mut keys_of = |&block: &usize| {
+        walk.go_to(edited, block)?;
+        let keys = averaged(&walk.keys(edited)?, weights)?;
+        Ok((name(block), to_tensor(keys.transpose(), edited.device())?))
+    };
+    blocks.iter().map(&mut keys_of).collect()
 }
 
 /// The name of the norm that values at `site` of a block are brought to, `[edits]`: a search elsewhere

@@ -7,9 +7,9 @@ use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
 use retcon_model::generate::is_decoder;
 use retcon_model::tap::Record;
-use retcon_model::{Hidden, Model, Site};
+use retcon_model::{Batch, Hidden, Model, Site};
 
-use super::subject::Situation;
+use super::subject::{Situation, Subject};
 use crate::error::Result;
 use crate::linalg::to_mat;
 
@@ -32,6 +32,23 @@ impl Walk {
     /// Of no situation yet, at the input of `block`.
     pub(super) fn at(block: usize) -> Self {
         Self { runs: Vec::new(), block }
+    }
+
+    /// Of all situations of `subjects`, at the input of `block`.
+    ///
+    /// # Errors
+    /// What the model reports.
+    pub(super) fn of(model: &Model, subjects: &[Subject], block: usize) -> Result<Self> {
+        /// As many as fit into little memory at once.
+        const AT_ONCE: usize = 64;
+        let mut walk = Self::at(block);
+        let all: Vec<&Situation> = subjects.iter().flat_map(|of| &of.situations).collect();
+        for situations in all.chunks(AT_ONCE) {
+            let batch = Batch::new(situations.iter().map(|situation| &situation.query.ids))?;
+            let hidden = model.blocks(0..block, model.embed(&batch, &mut ())?, &mut ())?;
+            walk.add(model, situations, &hidden)?;
+        }
+        Ok(walk)
     }
 
     /// Adds situations, of which `hidden` has all positions at the input of the block. What comes

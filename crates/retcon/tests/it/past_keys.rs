@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use candle_core::Device;
 use faer::Mat;
-use retcon::Model;
+use retcon::bound::within;
 use retcon::data::Fact;
 use retcon::linalg::to_mat;
 use retcon::model::{Site, Spot};
+use retcon::{Delta, Method, Model};
 use serde_json::json;
 
-use crate::model;
 use crate::references::{
-    PREFIXES, change, check, columns, edit, inverse, mean_at, moment, offsets, scaled, texts,
-    three, two,
+    PREFIXES, change, check, columns, down, edit, inverse, mean_at, moment, offsets, scaled,
+    source, texts, three, two,
 };
+use crate::{model, with_ctx};
 
 /// How much the bare prompt counts among the situations.
 const HALF: f64 = 0.5;
@@ -85,6 +87,45 @@ fn keys_are_handed_on_as_the_edited_model_has_them() {
         // In the second block they are others than before the edit.
         let moved = (keys(&edited) - keys(&model)).norm_l2() / keys(&model).norm_l2();
         assert!((moved > 1e-3) == (block == 1), "{moved:e}");
+    }
+}
+
+/// The keys of the whole change were handed on, and its norms recorded.
+#[test]
+fn what_a_held_back_change_hands_on_is_of_that_change() {
+    let model = model("llama");
+    let facts = two();
+    let settings = json!({
+        "blocks": "0,1", "steps": 6, "prefixes": PREFIXES, "threshold": 0.2, "mu": 0.1,
+    });
+    let settings = settings.as_object().unwrap();
+    let method = Method::find("alphaedit").unwrap();
+    let within = |most| {
+        with_ctx(3, &source(), |ctx| within(ctx, &model, method, settings, &facts, most)).unwrap()
+    };
+    let whole = within(1e9);
+    let bounded = within(whole.trials[0].drift.mean_kl / 3.0);
+    let (delta, share) = (&bounded.delta, bounded.delta.record.scores["held_back_to"].as_f64());
+    assert!(share.unwrap() < 0.9, "{share:?}");
+    let edited = model.with(&Arc::new(delta.clone())).unwrap();
+    let keys = |model: &Model, block| {
+        let key = |fact| {
+            let texts = texts(model, fact, &PREFIXES.map(str::to_owned));
+            mean_at(model, &texts, Site::Block(block, Spot::MlpKey), HALF)
+        };
+        columns(&facts.iter().map(key).collect::<Vec<_>>())
+    };
+    for block in [0, 1] {
+        let name = format!("blocks.{block}.mlp.key.past");
+        let of = |delta: &Delta| to_mat(&delta.state[&name]).unwrap().transpose().to_owned();
+        check("keys", &of(delta), &keys(&edited, block), 1e-5);
+        // In the second block those of the whole change are others.
+        let apart = (of(&whole.delta) - of(delta)).norm_l2() / of(delta).norm_l2();
+        assert!((apart > 1e-3) == (block == 1), "{apart:e}");
+        let told = delta.record.scores["blocks"][block]["relative_norm"].as_f64().unwrap();
+        let weight = model.weight(down(block)).unwrap().to_tensor(&Device::Cpu).unwrap();
+        let is = change(delta, block).norm_l2() / to_mat(&weight).unwrap().norm_l2();
+        assert!((told - is).abs() < 1e-5 * is, "{told} {is}");
     }
 }
 
