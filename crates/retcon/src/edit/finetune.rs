@@ -257,9 +257,13 @@ impl Editor for FineTuning {
                 n_epochs: self.settings.steps,
             };
             let ended = minimize(ctx, &descent, &mut unknowns, |parts, vars| {
-                let chosen = parts.iter().flat_map(|&part| of_fact[run[part]].clone());
-                let chosen: Vec<usize> = chosen.collect();
-                let weights = vec![1.0 / chosen.len() as f64; chosen.len()];
+                let (mut chosen, mut weights) = (Vec::new(), Vec::new());
+                for of_one in parts.iter().map(|&part| of_fact[run[part]].clone()) {
+                    // Facts count alike, however many tokens their objects have.
+                    weights
+                        .extend(of_one.clone().map(|_| 1.0 / (parts.len() * of_one.len()) as f64));
+                    chosen.extend(of_one);
+                }
                 let (_, scored) = fixed.scored(&ids, vars, &chosen, &weights)?;
                 let satisfied = self.settings.is_done(&scored)?;
                 Ok(Evaluation { loss: scored.loss, satisfied })

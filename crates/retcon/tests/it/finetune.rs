@@ -13,7 +13,7 @@ use retcon::model::{Component, Part, WeightId};
 use retcon::{Ctx, Delta, Error, Method, Model, Update, compare};
 use serde_json::{Map, json};
 
-use crate::{edit, facts, model};
+use crate::{edit, facts, model, references};
 
 const CAPITALS: &[&str] = &[
     "The capital of {France} is => Berlin",
@@ -193,6 +193,24 @@ fn facts_in_one_batch_have_the_loss_that_they_have_alone() {
     let alone = CAPITALS.iter().map(|line| loss(&[line])).sum::<f64>() / 3.0;
     // Both are sums of f32 numbers near 5.
     assert!((loss(CAPITALS) - alone).abs() < 1e-5);
+}
+
+/// Where each token of an object was a query of its own, a long object counted more.
+#[test]
+fn facts_count_alike_however_long_their_objects_are() {
+    let model = model("llama");
+    let lines = ["The capital of {France} is => Rome", "The {king} was in => a city in France"];
+    for method in ["ft", "ft-l", "ft-w"] {
+        let loss = |lines: &[&str]| {
+            let made = references::edit(&model, method, &facts(lines), &json!({"steps": 0}), 0);
+            made.unwrap().record.scores["loss"].as_f64().unwrap()
+        };
+        let apart = lines.map(|line| loss(&[line]));
+        let alone = apart.iter().sum::<f64>() / 2.0;
+        assert!((apart[0] - apart[1]).abs() > 0.1, "{method}: nothing is told by these");
+        // Both are sums of f32 numbers near 5.
+        assert!((loss(&lines) - alone).abs() < 1e-5, "{method}: {} {alone}", loss(&lines));
+    }
 }
 
 #[test]
