@@ -287,16 +287,6 @@ fn factors_are_used_where_they_are_smaller() {
     let settings = json!({"steps": 1, "components": ["mlp-down"], "constraint": "none"});
     let delta = edit(&model, &facts(&["The {France} => Berlin"]), &settings, 0).unwrap();
     let down = delta.updates.iter().find(|(id, _)| id.part == Part::Down).unwrap().1;
-    assert!(matches!(down, Update::LowRank { .. } | Update::Dense(_)));
-    assert!(
-        delta.n_numbers()
-            <= model
-                .weight(WeightId::of_block(2, Part::Down))
-                .unwrap()
-                .base()
-                .dims()
-                .iter()
-                .product::<usize>()
-                + model.spec().d_model
-    );
+    assert!(matches!(down, Update::LowRank { .. }), "{:?}", down.shape());
+    assert!(2 * down.n_numbers() <= down.shape().iter().product());
 }
