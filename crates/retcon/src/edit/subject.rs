@@ -1,5 +1,7 @@
 //! The edits of one subject, in tokens: everything that its value has to be right for.
 
+use std::collections::{BTreeMap, HashMap};
+
 use retcon_model::Model;
 use retcon_model::generate::is_decoder;
 use serde::{Deserialize, Serialize};
@@ -9,8 +11,8 @@ use super::prefixes::situations;
 use crate::data::{Fact, Prompt};
 use crate::error::{Error, Result};
 
-/// Facts about one subject. They are written at the same key, so they share one value (MEMIT-Merge,
-/// arXiv 2502.07322).
+/// Facts that share one value: those about one subject (MEMIT-Merge, arXiv 2502.07322), and those that
+/// are written at the same key because their prompts are the same as far as it sees them.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// What it is called.
@@ -45,7 +47,7 @@ pub enum Average {
 }
 
 impl Subject {
-    /// The facts by subject, in the order in which subjects come first; each fact by itself where
+    /// The facts by subject and key, in the order in which these come first; each fact by itself where
     /// they are not to be merged.
     ///
     /// # Errors
@@ -62,14 +64,10 @@ impl Subject {
             return Err(Error::NoFacts);
         }
         check_distinct(facts)?;
-        let mut groups: Vec<Vec<usize>> = Vec::new();
-        for (i, fact) in facts.iter().enumerate() {
-            let same = |group: &&mut Vec<usize>| facts[group[0]].subject() == fact.subject();
-            match groups.iter_mut().find(same).filter(|_| merged) {
-                Some(group) => group.push(i),
-                None => groups.push(vec![i]),
-            }
-        }
+        let groups = match merged {
+            true => groups(model, facts)?,
+            false => (0..facts.len()).map(|fact| vec![fact]).collect(),
+        };
         groups.into_iter().map(|group| Self::one(model, facts, group, prefixes)).collect()
     }
 
@@ -127,6 +125,34 @@ impl Situation {
         }
         Ok(Self { lookup: subject.end - 1, query, bare })
     }
+
+    /// All that the key at the lookup follows from.
+    fn seen(&self, model: &Model) -> &[u32] {
+        match is_decoder(model.spec()) {
+            true => &self.query.ids[..=self.lookup],
+            false => &self.query.ids,
+        }
+    }
+}
+
+/// The facts that share a value, by index.
+fn groups(model: &Model, facts: &[Fact]) -> Result<Vec<Vec<usize>>> {
+    // The first fact of the group of each.
+    let mut first: Vec<usize> = Vec::new();
+    let (mut of_subject, mut of_key) = (HashMap::new(), HashMap::new());
+    for (i, fact) in facts.iter().enumerate() {
+        first.push(i);
+        let bare = Situation::new(model, &fact.prompt, &fact.target_new, true)?;
+        let same_subject = *of_subject.entry(fact.subject()).or_insert(i);
+        let same_key = *of_key.entry(bare.seen(model).to_vec()).or_insert(i);
+        for same in [same_subject, same_key] {
+            let (into, from) = (first[same].min(first[i]), first[same].max(first[i]));
+            first.iter_mut().filter(|first| **first == from).for_each(|first| *first = into);
+        }
+    }
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    first.into_iter().enumerate().for_each(|(i, first)| groups.entry(first).or_default().push(i));
+    Ok(groups.into_values().collect())
 }
 
 fn check_distinct(facts: &[Fact]) -> Result<()> {

@@ -110,6 +110,27 @@ fn facts_about_one_subject_share_a_value() {
     assert_eq!(delta.updates[&down(0)].rank(), Some(2));
 }
 
+/// Subjects that were written otherwise but end at the same token of the same text made two values for
+/// one key, of which the keys' Gram matrix is singular.
+#[test]
+fn facts_at_one_key_share_a_value_whatever_their_subjects_are_called() {
+    let model = model("llama");
+    let facts =
+        facts(&["{The king of France} was => Rome", "The king of {France} is in => a city"]);
+    for method in ["rome", "memit"] {
+        let delta = edit(&model, method, &facts, &json!({"blocks": "0"}), 3).unwrap();
+        assert_eq!(delta.updates[&down(0)].rank(), Some(1), "{method}");
+        assert_eq!(delta.record.scores["blocks"][0]["ridge"], 0.0, "{method}");
+    }
+    // One subject brings together what two keys keep apart.
+    let chain = [facts, crate::facts(&["The capital of {France} is => Rome"])].concat();
+    for order in [[0, 1, 2], [0, 2, 1], [2, 0, 1]] {
+        let facts: Vec<_> = order.iter().map(|&i: &usize| chain[i].clone()).collect();
+        let delta = edit(&model, "memit", &facts, &json!({"blocks": "0"}), 3).unwrap();
+        assert_eq!(delta.updates[&down(0)].rank(), Some(1), "{order:?}");
+    }
+}
+
 #[test]
 fn a_delta_that_was_written_is_the_delta_with_its_state() {
     let model = model("llama");
