@@ -34,7 +34,7 @@ pub enum Metric {
 pub struct Solved {
     /// `S`, `[n, width]`: a change is residuals `[d, n]` times this.
     pub right: Mat<f64>,
-    /// The condition number of what was solved with, about.
+    /// The condition number of what was solved with, about: the larger one of two solves.
     pub condition: f64,
     /// What had to be added to the diagonals of what was solved with, as a share of their mean; 0 where
     /// nothing was singular.
@@ -69,11 +69,10 @@ pub fn solve(
         let right = right.get(p.., ..).to_owned();
         return Ok(Solved { right, condition: metric.condition(), ridge: metric.ridge() });
     }
-    let solved = match p + n < metric.n_directions(width) || mu == 0.0 {
+    match p + n < metric.n_directions(width) || mu == 0.0 {
         true => dual(metric, mu, all.as_ref(), n),
         false => primal(metric, mu, all.as_ref(), n),
-    }?;
-    Ok(Solved { ridge: solved.ridge.max(metric.ridge()), ..solved })
+    }
 }
 
 /// By the keys' Gram matrix.
@@ -87,7 +86,9 @@ fn dual(metric: &Metric, mu: f64, all: MatRef<'_, f64>, n: usize) -> Result<Solv
     let factor = Factor::new(&gram, "the Gram matrix of the keys")?;
     let chosen = Mat::from_fn(total, n, |i, j| if i == total - n + j { 1.0 } else { 0.0 });
     let right = factor.solve(chosen.as_ref()).transpose() * scaled.transpose();
-    Ok(Solved { right, condition: factor.condition(), ridge: factor.ridge })
+    // The metric was solved with as well.
+    let condition = factor.condition().max(metric.condition());
+    Ok(Solved { right, condition, ridge: factor.ridge.max(metric.ridge()) })
 }
 
 /// In the space of keys.

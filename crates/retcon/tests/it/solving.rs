@@ -249,3 +249,25 @@ fn what_had_to_be_added_where_keys_are_the_same_is_told() {
     let (space, _) = null_space();
     assert_eq!((space.n_free(), few.n_free()), (Some(5), None));
 }
+
+/// For one key it was that of a matrix of one number, always 1.
+#[test]
+fn the_condition_is_that_of_the_metric_too() {
+    let condition = |metric: &Metric, mu: f64, n: usize| {
+        let keys = random(WIDTH, n, 2);
+        solve(metric, mu, keys.as_ref(), none().as_ref(), None).unwrap().condition
+    };
+    let c = moment();
+    let of = |matrix: &Mat<f64>| Factor::new(matrix, "it").unwrap().condition();
+    assert!(of(&c) > 10.0);
+    assert_eq!(condition(&metric_of(&c), 0.0, 1), of(&c));
+    assert_eq!(condition(&Metric::Identity, 0.0, 1), 1.0);
+    let keys = random(WIDTH, 3, 2);
+    let gram = of(&(keys.transpose() * &keys));
+    // The same sums in another order.
+    assert!((condition(&Metric::Identity, 0.0, 3) / gram - 1.0).abs() < 1e-9);
+    // With more keys than they are wide only their sum is solved with.
+    let keys = random(WIDTH, 20, 2);
+    let sum = of(&(&keys * keys.transpose() + scaled(0.7, &c)));
+    assert!((condition(&metric_of(&c), 0.7, 20) / sum - 1.0).abs() < 1e-9);
+}
