@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use retcon_model::WeightId;
+
 use crate::data;
 
 /// An error of this crate.
@@ -135,16 +137,18 @@ pub enum Error {
     },
     /// A change would destroy what is there.
     #[error(
-        "the change to block {block} is {relative:.1} times as large as the weight, more than \
-         {limit}: nothing is kept"
+        "the change to `{id}` is {relative:.1} times as large as the weight, more than {limit}: \
+         nothing is kept of what was edited: {edits}"
     )]
     TooLarge {
-        /// The block.
-        block: usize,
+        /// The weight.
+        id: WeightId,
         /// The norm of the change over that of the weight.
         relative: f64,
         /// What it may be at most.
         limit: f64,
+        /// What was edited.
+        edits: String,
     },
     /// A sweep has nothing to try edits on.
     #[error(

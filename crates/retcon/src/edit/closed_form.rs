@@ -19,7 +19,7 @@ use super::solve::{Metric, solve};
 use super::subject::Subject;
 use super::value::{Found, search};
 use super::walk::{Walk, averaged};
-use super::{Ctx, Editor, record, scaled};
+use super::{Ctx, Editor, delta, record, scaled, size};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{Factor, check_finite, mean, side_by_side, stacked, to_mat, to_tensor};
@@ -291,13 +291,7 @@ impl Written<'_> {
         } else {
             update = update.smallest()?;
         }
-        let norm = retcon_kernels::squares::sum_of_squares(&weight)?.sqrt();
-        let relative = update.norm()? / norm;
-        /// Far beyond what any of the methods does to a model that survives it.
-        const LIMIT: f64 = 5.0;
-        if relative > LIMIT {
-            return Err(Error::TooLarge { block, relative, limit: LIMIT });
-        }
+        let relative = size::relative(self.model, down(block), &update)?;
         Ok(Change { update, relative, solved })
     }
 
@@ -382,7 +376,7 @@ impl ClosedForm {
             .map(|(&block, change)| (down(block), change.update))
             .collect();
         let state = written.state(&updates, anchor)?;
-        let mut delta = Delta::new(written.model, updates, record)?;
+        let mut delta = delta(written.model, updates, facts, record)?;
         delta.state = state;
         Ok(delta)
     }

@@ -20,7 +20,7 @@ use super::fixed::Fixed;
 use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, at_least_one, positive, record, scaled, settings};
+use super::{Ctx, Editor, at_least_one, delta, positive, record, scaled, settings};
 use crate::data::{Fact, contexts};
 use crate::error::{Error, Result};
 
@@ -347,7 +347,7 @@ impl FineTuning {
             updates.insert(id, update);
         }
         let record = record(ctx, self.name, &self.settings, facts, outcome.to_value());
-        Ok(Delta::new(model, updates, record)?)
+        delta(model, updates, facts, record)
     }
 }
 

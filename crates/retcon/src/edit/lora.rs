@@ -18,7 +18,7 @@ use super::fixed::Fixed;
 use super::lookup::query;
 use super::optim::{Descent, Evaluation, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, Method, at_least_one, positive, record, settings, to_value};
+use super::{Ctx, Editor, Method, at_least_one, delta, positive, record, settings, to_value};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 
@@ -132,7 +132,7 @@ impl Editor for Lora {
             updates.insert(id, Update::LowRank { left, right: pair[1].trained.theta().clone() });
         }
         let record = record(ctx, METHOD.name, &self.0, facts, outcome.to_value());
-        Ok(Delta::new(model, updates, record)?)
+        delta(model, updates, facts, record)
     }
 }
 

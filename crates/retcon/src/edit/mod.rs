@@ -19,15 +19,17 @@ mod regularize;
 pub mod rome;
 pub mod scope;
 mod score;
+mod size;
 pub mod solve;
 pub mod subject;
 pub mod ultraedit;
 pub mod value;
 pub mod walk;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use retcon_model::{Delta, Model, Record};
+use retcon_model::{Delta, Model, Record, Update, WeightId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -58,8 +60,8 @@ pub trait Editor: Send + Sync {
     /// The change to `model` after which it says the new objects of `facts`.
     ///
     /// # Errors
-    /// [`Error::Diverged`], [`Error::Canceled`], or what stands in the way of running the model.
-    /// An edit that merely doesn't succeed is no error: measure the model with the delta.
+    /// [`Error::Diverged`], [`Error::TooLarge`], [`Error::Canceled`], or what stands in the way of running
+    /// the model. An edit that merely doesn't succeed is no error: measure the model with the delta.
     fn edit(&self, ctx: &Ctx<'_>, model: &Model, facts: &[Fact]) -> Result<Delta>;
 
     /// What [`Editor::edit`] made as `whole`, held back to a share of it: as a rule all of it is scaled.
@@ -202,6 +204,21 @@ fn at_least_one(key: &'static str, value: usize) -> Result<()> {
 /// Settings as JSON.
 fn to_value(settings: &impl Serialize) -> Value {
     serde_json::to_value(settings).expect("settings have string keys")
+}
+
+/// The change `updates` to `model` by which `facts` are edited, and its record.
+///
+/// # Errors
+/// [`Error::TooLarge`], and those of [`Delta::new`].
+fn delta(
+    model: &Model,
+    updates: BTreeMap<WeightId, Update>,
+    facts: &[Fact],
+    record: Record,
+) -> Result<Delta> {
+    let delta = Delta::new(model, updates, record)?;
+    size::check(model, &delta, facts)?;
+    Ok(delta)
 }
 
 /// `delta` with `share` of what it adds to each weight.

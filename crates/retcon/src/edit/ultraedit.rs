@@ -22,7 +22,9 @@ use serde::{Deserialize, Serialize};
 use super::lookup::{Packed, Query, query};
 use super::scope::{Blocks, Scope, Target};
 use super::solve::{Metric, solve};
-use super::{Ctx, Editor, Method, Progress, at_least_one, positive, record, settings, to_value};
+use super::{
+    Ctx, Editor, Method, Progress, at_least_one, delta, positive, record, settings, to_value,
+};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{check_finite, to_mat, to_tensor};
@@ -121,7 +123,7 @@ impl Editor for UltraEdit {
             updates.insert(id, update.smallest()?);
         }
         let record = record(ctx, METHOD.name, &self.0, facts, serde_json::Value::Null);
-        let mut delta = Delta::new(model, updates, record)?;
+        let mut delta = delta(model, updates, facts, record)?;
         for (id, seen) in &seen {
             delta.state.insert(format!("{id}.seen"), seen.to_tensor()?);
         }

@@ -8,7 +8,7 @@ use faer::Mat;
 use retcon::edit::lookup::query;
 use retcon::linalg::to_mat;
 use retcon::model::{Part, WeightId};
-use retcon::{METHODS, Model, Update};
+use retcon::{Error, METHODS, Model, Update};
 use serde_json::json;
 
 use crate::references::{check, edit, is_closed_form, three};
@@ -140,5 +140,23 @@ fn the_order_of_facts_does_not_matter_where_they_are_solved_together() {
                 check(&name, &dense(&other[id]), &dense(update), 1e-3);
             }
         }
+    }
+}
+
+/// Only what is solved for was held against the weight, and no message said whose edit it was.
+#[test]
+fn a_change_that_no_model_survives_is_refused_whoever_makes_it() {
+    let model = model("llama");
+    let far = json!({"constraint": "none", "unit": "absolute", "learning_rate": 10.0, "steps": 2});
+    for (method, given) in [
+        ("ft", far),
+        ("lora", json!({"learning_rate": 10.0, "steps": 3})),
+        ("ultraedit", json!({"rate": 1e6})),
+        ("memit", json!({"blocks": "0", "clamp": 1e6, "learning_rate": 1e6, "mu": 0})),
+    ] {
+        let error = edit(&model, method, &three()[..2], &given, 3).unwrap_err();
+        let Error::TooLarge { relative, edits, .. } = &error else { panic!("{method}: {error}") };
+        assert!(*relative > 5.0, "{method}: {relative}");
+        assert_eq!(edits, "The capital of {France} is (and 1 more)", "{method}");
     }
 }
