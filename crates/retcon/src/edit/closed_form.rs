@@ -15,7 +15,7 @@ use super::prefixes::Words;
 use super::recipe::{Anchor, MetricName, NamedAnchor, Of, Recipe, anchored};
 use super::regularize::{condensed, kept};
 use super::scope::Blocks;
-use super::solve::{Metric, solve};
+use super::solve::{Metric, Solved, solve};
 use super::subject::Subject;
 use super::value::{Found, search};
 use super::walk::{Walk, averaged};
@@ -152,6 +152,8 @@ struct Change {
 /// How a change was solved for, for the record.
 #[derive(Clone, Copy)]
 struct Numerics {
+    /// How soft the constraint was.
+    mu: f64,
     /// The condition number of what was solved with.
     condition: f64,
     /// What was added to diagonals, as a share of their mean; 0 where nothing was singular.
@@ -253,14 +255,15 @@ impl Written<'_> {
                 _ => None,
             };
             let through = through.as_ref().map(Mat::as_ref);
-            let mu = self.recipe.mu(keys.nrows());
             let metric = metrics.of(block)?;
+            let mu = self.recipe.mu.unwrap_or_else(|| metric.average(keys.as_ref()));
             let solved = solve(&metric, mu, keys.as_ref(), past.as_ref(), through)?;
             let n_free = metric.n_free();
             // It is as large as a weight.
             drop(metric);
-            let numerics = Numerics { condition: solved.condition, ridge: solved.ridge, n_free };
-            let change = self.change(block, missing, solved.right, numerics)?;
+            let Solved { right, condition, ridge } = solved;
+            let numerics = Numerics { mu, condition, ridge, n_free };
+            let change = self.change(block, missing, right, numerics)?;
             current =
                 current.with_updates(&BTreeMap::from([(down(block), change.update.clone())]))?;
             changes.push(change);
@@ -351,10 +354,11 @@ impl ClosedForm {
             })
         };
         let block = |(block, change): (&usize, &Change)| {
-            let Numerics { condition, ridge, n_free } = change.solved;
+            let Numerics { mu, condition, ridge, n_free } = change.solved;
             let mut of = json!({
                 "block": block,
                 "relative_norm": change.relative,
+                "mu": mu,
                 "condition": condition,
                 "ridge": ridge,
             });

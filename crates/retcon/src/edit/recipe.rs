@@ -70,7 +70,9 @@ pub struct Recipe {
     pub metric: MetricName,
     /// What counts as nothing, of an eigenvalue of the second moment.
     pub threshold: f64,
-    /// How soft the constraint is; the width of a key where it is not given.
+    /// How soft the constraint is. Where it is not given it is what an average key has in the metric, so
+    /// that half of what is missing is written; so does the lambda of 15,000 that was published for MLPs
+    /// about as wide.
     pub mu: Option<f64>,
     /// What is added to the second moment's diagonal.
     pub ridge: f64,
@@ -172,7 +174,8 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("threshold", "below it an eigenvalue of the moment counts as nothing (null-space)"),
     (
         "mu",
-        "how soft the constraint is: 0 is hard; MEMIT's lambda, AlphaEdit's L2; null: the width of a key",
+        "how soft the constraint is: 0 is hard; MEMIT's lambda, AlphaEdit's L2; null: what an average \
+         key has in the metric, of moment its width",
     ),
     ("ridge", "what is added to the moment's diagonal (ENCORE: beta over lambda)"),
     ("past", "whether keys of earlier edits are protected, and these are handed on"),
@@ -324,13 +327,6 @@ impl Recipe {
             ValueSite::Block | ValueSite::Mlp => vec![Spot::MlpOut],
             ValueSite::MlpAndAttention => vec![Spot::MlpOut, Spot::AttnOut],
         }
-    }
-
-    /// How soft the constraint is for keys of `width` numbers. With the second moment as the metric an
-    /// average key has `kᵀ C⁻¹ k = width`, so half of what is missing is written where nothing is given;
-    /// the lambda of 15,000 that was published for MLPs as wide does the same there.
-    pub fn mu(&self, width: usize) -> f64 {
-        self.mu.unwrap_or(width as f64)
     }
 
     /// How values are searched at the last of `blocks`, for all of these to change.

@@ -119,6 +119,18 @@ impl Metric {
         if let Self::Moment(_, factor) = self { factor.condition() } else { 1.0 }
     }
 
+    /// `kᵀ M k` of an average key `k`: of all keys where their moment is known, which is their width by
+    /// construction, otherwise of `keys`.
+    #[must_use]
+    pub fn average(&self, keys: MatRef<'_, f64>) -> f64 {
+        match self {
+            Self::Moment(..) => keys.nrows() as f64,
+            Self::Identity | Self::NullSpace(_) => {
+                self.times(keys).squared_norm_l2() / keys.ncols() as f64
+            }
+        }
+    }
+
     /// The directions that may change at all, where those are not all.
     #[must_use]
     pub fn n_free(&self) -> Option<usize> {

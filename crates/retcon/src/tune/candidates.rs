@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{N_AT_ONCE, N_BEST, N_FACTS};
 use crate::edit::Method;
 use crate::edit::prefixes::prefixes;
-use crate::edit::recipe::Recipe;
+use crate::edit::recipe::{MetricName, Recipe};
 use crate::error::Result;
 
 /// Depths at which a block is tried.
@@ -36,6 +36,12 @@ pub(super) fn recipe(method: &Method) -> Option<Recipe> {
     serde_json::from_value((method.defaults)()).ok()
 }
 
+/// How soft a recipe is, where that is a number before there are keys.
+fn softness(model: &Model, recipe: &Recipe) -> Option<f64> {
+    let width = model.spec().d_mlp as f64;
+    recipe.mu.or((recipe.metric == MetricName::Moment).then_some(width))
+}
+
 /// The numbers that blocks are tried with, where they are not the method's own. Behind a norm the length
 /// of what an MLP gives means nothing, and its direction everything: an offset of four lengths replaces
 /// all that was there, moves every other text, and makes all blocks look bad. So where a norm follows, it
@@ -48,8 +54,8 @@ fn base(model: &Model, method: &Method) -> Map<String, Value> {
         return base;
     }
     base.insert("clamp".to_owned(), json!(LEAST_CLAMP));
-    if recipe.mu.is_none() {
-        base.insert("mu".to_owned(), json!(rounded(0.1 * recipe.mu(model.spec().d_mlp))));
+    if let Some(mu) = softness(model, &recipe).filter(|_| recipe.mu.is_none()) {
+        base.insert("mu".to_owned(), json!(rounded(0.1 * mu)));
     }
     base
 }
@@ -91,7 +97,7 @@ pub(super) fn blocks(
 pub(super) fn numbers(model: &Model, method: &Method) -> Vec<(String, Value)> {
     let mut defaults = (method.defaults)();
     if let Some(recipe) = recipe(method) {
-        defaults["mu"] = json!(recipe.mu(model.spec().d_mlp));
+        defaults["mu"] = json!(softness(model, &recipe));
     }
     let default = |key: &str| defaults.get(key).and_then(Value::as_f64).filter(|x| *x > 0.0);
     let base = base(model, method);

@@ -9,7 +9,7 @@ use retcon::stats::{Fresh, Plan, Source};
 use retcon::{Delta, Editor, METHODS, Method, Model};
 use serde_json::{Value, json};
 
-use crate::references::{down, edit, is_closed_form, prefixes, source, two};
+use crate::references::{change, check, down, edit, is_closed_form, prefixes, scaled, source, two};
 use crate::{facts, model, with_ctx};
 
 #[test]
@@ -129,6 +129,23 @@ fn facts_at_one_key_share_a_value_whatever_their_subjects_are_called() {
         let delta = edit(&model, "memit", &facts, &json!({"blocks": "0"}), 3).unwrap();
         assert_eq!(delta.updates[&down(0)].rank(), Some(1), "{order:?}");
     }
+}
+
+/// It was the width of a key whatever the metric. Beside the squared length of one that is far more, and
+/// next to nothing was written.
+#[test]
+fn where_no_softness_is_given_half_of_what_is_missing_is_written() {
+    let model = model("llama");
+    for metric in ["identity", "null-space"] {
+        let made = |mu: Value| {
+            let given = json!({"blocks": "0", "metric": metric, "mu": mu});
+            change(&edit(&model, "memit", &two()[..1], &given, 3).unwrap(), 0)
+        };
+        check(metric, &made(Value::Null), &scaled(0.5, &made(json!(0.0))), 1e-5);
+    }
+    let of_moment = edit(&model, "memit", &two()[..1], &json!({"blocks": "0"}), 3).unwrap();
+    let told = of_moment.record.scores["blocks"][0]["mu"].as_f64();
+    assert_eq!(told, Some(model.spec().d_mlp as f64));
 }
 
 #[test]
