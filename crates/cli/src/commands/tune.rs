@@ -22,13 +22,14 @@ const MOST: Duration = Duration::from_secs(30 * 60);
 /// Chooses settings, or tells what was chosen before.
 pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
     let model = job.model.open(shell, &[])?;
-    let path = path(&model, job.method)?;
+    let nothing = Map::new();
+    let path = path(&model, job.method, &nothing)?;
     let kept = if job.again { None } else { tune::read(&path, &model)? };
     let tuned = match kept {
         Some(kept) => kept,
         None => {
             let statistics = job.statistics.source(shell)?;
-            sweep(shell, &model, job.method, statistics.as_ref(), job.seed, job.limit)?
+            sweep(shell, &model, job.method, &nothing, statistics.as_ref(), job.seed, job.limit)?
         }
     };
     shell.say(evidence(&tuned))?;
@@ -63,18 +64,21 @@ pub(crate) fn settle(
     if !is_swept(method) || given.contains_key("blocks") {
         return Ok(given.clone());
     }
-    let path = path(model, method)?;
+    // What it is solved with decides whether it can be swept at all, and what does best.
+    let mut of_sweep = given.clone();
+    of_sweep.retain(|key, _| key == "metric");
+    let path = path(model, method, &of_sweep)?;
     let tuned = match tune::read(&path, model)? {
         Some(kept) => kept,
         None => {
-            let n = n_edits(model, method);
+            let n = n_edits(model, method, &of_sweep);
             shell.note(format!(
                 "choosing blocks and numbers of {} for this model by up to {n} trial edits, once, \
                  within about {} minutes (--no-tune takes them by depth)",
                 method.name,
                 MOST.as_secs() / 60
             ))?;
-            match sweep(shell, model, method, statistics, 0, Some(MOST)) {
+            match sweep(shell, model, method, &of_sweep, statistics, 0, Some(MOST)) {
                 Ok(tuned) => tuned,
                 Err(error) if knows_too_little(&error) => {
                     shell.note(format!("{error}: blocks are taken by depth"))?;
@@ -100,14 +104,15 @@ fn knows_too_little(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(Error::KnowsTooLittle { .. }))
 }
 
-fn path(model: &Model, method: &Method) -> Result<PathBuf> {
-    Ok(tune::path(&cache::folder()?.join("tuned"), model, method.name)?)
+fn path(model: &Model, method: &Method, given: &Map<String, Value>) -> Result<PathBuf> {
+    Ok(tune::path(&cache::folder()?.join("tuned"), model, method.name, given)?)
 }
 
 fn sweep(
     shell: &Shell,
     model: &Model,
     method: &'static Method,
+    given: &Map<String, Value>,
     statistics: &dyn Source,
     seed: u64,
     limit: Option<Duration>,
@@ -115,10 +120,10 @@ fn sweep(
     let bar = progress::steps(shell);
     let report = |p: &_| progress::step(&bar, p);
     let ctx = Ctx { seed, progress: &report, cancel: shell.cancel, statistics };
-    let tuned = tune::tune(&ctx, model, method, limit);
+    let tuned = tune::tune(&ctx, model, method, given, limit);
     bar.finish_and_clear();
     let tuned = tuned?;
-    let path = path(model, method)?;
+    let path = path(model, method, given)?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

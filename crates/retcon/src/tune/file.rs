@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use retcon_model::{Model, atomic};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::Tuned;
 use crate::error::{Error, Result};
@@ -14,13 +15,24 @@ pub(super) fn fingerprint(model: &Model) -> Result<String> {
     stats::fingerprint(model, model.spec().n_blocks)
 }
 
-/// Where the settings of a method for `model` are kept in `folder`.
+/// Where the settings of a method for `model` are kept in `folder`, beside those that were `given` to
+/// the sweep.
 ///
 /// # Errors
 /// Where the model's files can't be read.
-pub fn path(folder: &Path, model: &Model, method: &str) -> Result<PathBuf> {
+pub fn path(
+    folder: &Path,
+    model: &Model,
+    method: &str,
+    given: &Map<String, Value>,
+) -> Result<PathBuf> {
     let fingerprint = stats::fingerprint(model, 1)?;
-    Ok(folder.join(format!("{method}-{}.json", &fingerprint[..16])))
+    let name = format!("{method}-{}", &fingerprint[..16]);
+    if given.is_empty() {
+        return Ok(folder.join(format!("{name}.json")));
+    }
+    let hash = Sha256::digest(Value::Object(given.clone()).to_string());
+    Ok(folder.join(format!("{name}-{}.json", &format!("{hash:x}")[..8])))
 }
 
 /// Writes `tuned` at `path`, whole or not at all.

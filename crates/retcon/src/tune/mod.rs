@@ -32,6 +32,7 @@ pub use candidates::n_edits;
 pub use file::{path, read, write};
 pub use trial::Trial;
 
+use candidates::Start;
 use cases::Cases;
 use sweep::Sweep;
 
@@ -48,6 +49,9 @@ use crate::stats::{About, Once};
 pub struct Tuned {
     /// The method.
     pub method: String,
+    /// What was given in the place of its own settings.
+    #[serde(default)]
+    pub given: Map<String, Value>,
     /// The model, by the fingerprint of all of its weights that may matter.
     pub model: String,
     /// The seed of everything random.
@@ -90,8 +94,8 @@ const N_TEXTS: usize = 16;
 /// Facts that the model must know for a choice to mean anything.
 const N_FACTS_MIN: usize = 3;
 
-/// Chooses settings of `method` for `model`, without its deltas, in about the time that is given: the
-/// first candidate is tried in any case, and a trial that was begun ends.
+/// Chooses settings of `method`, beside those that are `given`, for `model`, without its deltas, in about
+/// the time that is given as well: the first candidate is tried in any case, and a trial that was begun ends.
 ///
 /// # Errors
 /// [`Error::KnowsTooLittle`] where the model knows too few of the facts that come with the library,
@@ -101,28 +105,30 @@ pub fn tune(
     ctx: &Ctx<'_>,
     model: &Model,
     method: &'static Method,
+    given: &Map<String, Value>,
     limit: Option<Duration>,
 ) -> Result<Tuned> {
     let until = limit.map(|limit| Instant::now() + limit);
     let model = &model.base();
+    let start = &Start::new(method, given);
     let cases = Cases::of(model, ctx.seed)?;
     if cases.alone.len() < N_FACTS_MIN {
         return Err(Error::KnowsTooLittle { found: cases.n_known, needed: N_FACTS_MIN });
     }
     // What is missing is told before facts are traced.
-    if let Some(all) = solved_in(model, method, &candidates::blocks(model, method, None))? {
+    if let Some(all) = solved_in(model, start, &candidates::blocks(model, start, None))? {
         ctx.statistics.check(model, &all)?;
     }
     let traced = traced::block(ctx, model, &cases.alone)?;
-    let blocks = candidates::blocks(model, method, traced);
+    let blocks = candidates::blocks(model, start, traced);
     let source = Once::new(ctx.statistics);
     let ctx = &Ctx { statistics: &source, ..*ctx };
     // All in one pass.
-    let statistics = match solved_in(model, method, &blocks)? {
+    let statistics = match solved_in(model, start, &blocks)? {
         Some(all) => Some(ctx.statistics.statistics(ctx, model, &all)?.about.clone()),
         None => None,
     };
-    let fixed = candidates::fixed(model, method, ctx.seed)?;
+    let fixed = start.fixed(model, ctx.seed)?;
     let facts: Vec<Fact> =
         cases.alone.iter().chain(&cases.together).map(|case| case.fact.clone()).collect();
     let texts = unrelated_prompts(&facts, N_TEXTS, ctx.seed)?;
@@ -130,7 +136,7 @@ pub fn tune(
     let mut sweep = Sweep {
         ctx,
         model,
-        method,
+        start,
         cases: &cases,
         rest: &rest,
         fixed,
@@ -145,7 +151,7 @@ pub fn tune(
     }
     sweep.try_together(0, n_blocks)?;
     let (of_blocks, best) = (sweep.alone.len(), sweep.best().clone());
-    for (key, value) in candidates::numbers(model, method) {
+    for (key, value) in candidates::numbers(model, start) {
         let mut settings = best.clone();
         settings.insert(key, value);
         sweep.try_alone(settings)?;
@@ -157,6 +163,7 @@ pub fn tune(
     together.sort_by(Trial::best_first);
     Ok(Tuned {
         method: method.name.to_owned(),
+        given: given.clone(),
         model: file::fingerprint(model)?,
         seed: ctx.seed,
         settings,
@@ -172,16 +179,16 @@ pub fn tune(
 /// The blocks of all `choices`, where the method needs statistics of them.
 fn solved_in(
     model: &Model,
-    method: &Method,
+    start: &Start<'_>,
     choices: &[Map<String, Value>],
 ) -> Result<Option<Vec<usize>>> {
-    let Some(own) = candidates::recipe(method) else { return Ok(None) };
-    if !method.needs_statistics(&Map::new()) {
+    let Some(own) = start.recipe() else { return Ok(None) };
+    if !start.method.needs_statistics(start.given) {
         return Ok(None);
     }
     let mut all = BTreeSet::new();
     for choice in choices {
-        all.extend(own.clone().given(method.name, choice.clone())?.blocks(model)?);
+        all.extend(own.clone().given(start.method.name, choice.clone())?.blocks(model)?);
     }
     Ok(Some(all.into_iter().collect()))
 }

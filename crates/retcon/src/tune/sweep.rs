@@ -6,10 +6,11 @@ use std::time::Instant;
 use retcon_model::{Delta, Model};
 use serde_json::{Map, Value};
 
+use super::Trial;
+use super::candidates::{Start, of_start};
 use super::cases::{Case, Cases, likely};
-use super::{Trial, n_edits};
 use crate::data::Fact;
-use crate::edit::{Ctx, Method, Progress};
+use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
 use crate::eval::drift::Drift;
 use crate::eval::held::Held;
@@ -19,7 +20,7 @@ use crate::interval::mean;
 pub(super) struct Sweep<'a> {
     pub(super) ctx: &'a Ctx<'a>,
     pub(super) model: &'a Model,
-    pub(super) method: &'static Method,
+    pub(super) start: &'a Start<'a>,
     pub(super) cases: &'a Cases,
     /// Texts that have nothing to do with the facts.
     pub(super) rest: &'a Held,
@@ -82,8 +83,8 @@ impl Sweep<'_> {
     fn trial(&self, settings: Map<String, Value>, cases: &[Case], at_once: usize) -> Result<Trial> {
         let mut given = self.fixed.clone();
         given.extend(settings.clone());
-        let editor = (self.method.editor)(given)?;
-        let total = n_edits(self.model, self.method);
+        let editor = (self.start.method.editor)(given)?;
+        let total = of_start(self.model, self.start);
         let before: usize = self.alone.iter().chain(&self.together).map(|trial| trial.n).sum();
         let mut seconds = 0.0;
         let mut sums = [0.0; 4];
