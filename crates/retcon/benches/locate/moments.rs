@@ -61,6 +61,7 @@ pub(crate) fn read(path: &Path, model: &Model, blocks: &[usize]) -> Outcome<Give
         surprise: BTreeMap::new(),
         converged: false,
         ended: false,
+        parts: Vec::new(),
     };
     let statistics =
         Statistics { about, moments, begins: BTreeMap::new(), spaces: Default::default() };

@@ -113,6 +113,7 @@ pub fn collect(
         surprise: BTreeMap::new(),
         converged: false,
         ended: false,
+        parts: Vec::new(),
     };
     let moments = blocks.iter().map(|&block| (block, Moment::new(width))).collect();
     let fresh =

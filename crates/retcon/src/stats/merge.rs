@@ -10,8 +10,8 @@ impl Statistics {
     /// the estimate has come is not known.
     ///
     /// # Errors
-    /// [`Error::Unmergeable`] where they are of another model, other blocks or another window, or of the
-    /// same text, which would count twice.
+    /// [`Error::Unmergeable`] where they are of another model, other blocks or another window, or a text
+    /// is in both, which would count twice.
     pub fn merge(mut self, other: &Self) -> Result<Self> {
         if let Some(what) = self.differs(other) {
             return Err(Error::Unmergeable { what });
@@ -19,11 +19,13 @@ impl Statistics {
         for (block, moment) in &mut self.moments {
             moment.merge(&other.moments[block])?;
         }
+        let parts = [self.about.texts(), other.about.texts()].concat();
         let (mine, theirs) = (&mut self.about, &other.about);
         let mut both = Sha256::new();
         both.update(&mine.corpus_fingerprint);
         both.update(&theirs.corpus_fingerprint);
         mine.corpus_fingerprint = format!("{:x}", both.finalize());
+        mine.parts = parts;
         mine.corpus = format!("{}, {}", mine.corpus, theirs.corpus);
         mine.n_tokens += theirs.n_tokens;
         mine.n_begins += theirs.n_begins;
@@ -47,7 +49,8 @@ impl Statistics {
         if *window != theirs.window {
             return Some(format!("they are of windows of {}, not {window}", theirs.window));
         }
-        let is_same = self.about.corpus_fingerprint == theirs.corpus_fingerprint;
-        is_same.then(|| "they are of the same text, which would count twice".to_owned())
+        let is_mine = |text: &String| self.about.texts().contains(text);
+        let is_twice = theirs.texts().iter().any(is_mine);
+        is_twice.then(|| "they are of the same text, which would count twice".to_owned())
     }
 }

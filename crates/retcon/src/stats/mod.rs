@@ -76,6 +76,19 @@ pub struct About {
     /// Whether nothing of the text is left.
     #[serde(default)]
     pub ended: bool,
+    /// Where they were merged, the texts of all parts, by content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
+}
+
+impl About {
+    /// The texts that were read, by content.
+    fn texts(&self) -> &[String] {
+        match self.parts.as_slice() {
+            [] => std::slice::from_ref(&self.corpus_fingerprint),
+            parts => parts,
+        }
+    }
 }
 
 impl Statistics {

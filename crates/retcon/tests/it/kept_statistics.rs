@@ -71,6 +71,11 @@ fn what_was_computed_apart_is_what_both_texts_give() {
         assert!(error.contains(message), "{error}");
     };
     refuse(&one, "they are of the same text, which would count twice");
+    // Nor does a text count twice that came with another.
+    let twice = "they are of the same text, which would count twice";
+    assert_eq!(both.about.parts.len(), 2);
+    refuse(&both, twice);
+    assert!(both.clone().merge(&other).unwrap_err().to_string().contains(twice));
     let mut changed = other.clone();
     changed.about.window = 9;
     refuse(&changed, "they are of windows of 9, not 256");
