@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use retcon_kernels::moment::Moment;
+use retcon_kernels::stored::Format;
+use retcon_kernels::weight::Weight;
 use retcon_model::{Model, Spec, WeightId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -109,7 +111,8 @@ impl Statistics {
         if self.is_of(model)? {
             return Ok(());
         }
-        let what = "they are of another model, or of another tokenizer".to_owned();
+        let what = "they are of another model, another tokenizer or other types of numbers";
+        let what = what.to_owned();
         Err(Error::BadStatistics { path: path.to_owned(), what })
     }
 
@@ -273,7 +276,8 @@ impl Source for Nothing {
 }
 
 /// What tells `model`, up to its first `n_blocks` blocks, apart from any other whose keys there would
-/// differ: its weights as stored, what it does with them, its tokenizer, and what begins a sequence.
+/// differ: its weights as stored, the types that round them, what it does with them, its tokenizer, and
+/// what begins a sequence.
 ///
 /// # Errors
 /// Where a file can't be read.
@@ -291,10 +295,28 @@ pub fn fingerprint(model: &Model, n_blocks: usize) -> Result<String> {
     let fingerprints = fingerprints.collect::<Result<Vec<_>, _>>()?;
     for (id, fingerprint) in below.iter().zip(fingerprints) {
         hash.update(format!("{id} {fingerprint} "));
+        if let Some(format) = rounded_to(model, *id)? {
+            hash.update(format!("as {format} "));
+        }
     }
     // How many blocks follow makes no difference.
     hash.update(format!("{:?} ", Spec { n_blocks, ..spec.clone() }));
     hash.update(format!("{n_blocks} {:?} ", model.tokenizer().prefix()));
     hash.update(model.tokenizer().fingerprint()?);
     Ok(format!("{:x}", hash.finalize()))
+}
+
+/// The type that the numbers of a weight were rounded to where they are held; `None` where all of them
+/// are as in the file, which single precision leaves as they are.
+fn rounded_to(model: &Model, id: WeightId) -> Result<Option<Format>> {
+    let held = match model.weight(id)?.base() {
+        Weight::Stored(stored) => Some(stored.format()),
+        Weight::Dense(tensor) => Format::of(tensor.dtype()),
+    };
+    let source = model.source();
+    let in_file = match source.place(id) {
+        Some((name, _)) => Some(source.checkpoint.tensor(name)?.format()),
+        None => None,
+    };
+    Ok(held.filter(|format| [Format::F16, Format::BF16].contains(format) && held != in_file))
 }

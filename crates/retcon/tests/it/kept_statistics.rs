@@ -2,7 +2,9 @@
 
 use std::fs;
 
+use candle_core::DType;
 use retcon::data::Corpus;
+use retcon::model::Precision;
 use retcon::stats::{Kept, Nothing, Plan, Source, collect, fingerprint};
 use retcon::{Model, Options};
 
@@ -84,6 +86,21 @@ fn what_was_computed_apart_is_what_both_texts_give() {
     changed = other.clone();
     changed.moments.remove(&1);
     refuse(&changed, "they are of other blocks");
+}
+
+/// Statistics in single precision were found for a model that rounds its weights.
+#[test]
+fn weights_that_are_rounded_are_another_model() {
+    let of = |name: &str, precision: Precision| {
+        let options = Options { precision, ..Options::default() };
+        fingerprint(&Model::open(&fixture(name), &options).unwrap(), 2).unwrap()
+    };
+    let stored = of("llama", Options::default().precision);
+    let [f16, bf16, f32] =
+        [DType::F16, DType::BF16, DType::F32].map(|dtype| of("llama", Precision::As(dtype)));
+    assert!(f16 != stored && bf16 != stored && f16 != bf16);
+    // All numbers of the file, whatever it holds.
+    assert_eq!(f32, stored);
 }
 
 #[test]
