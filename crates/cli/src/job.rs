@@ -286,7 +286,6 @@ fn experiment(args: args::Experiment) -> Result<Experiment> {
     if let Some(facts) = args.facts {
         plan.facts.source = facts;
     }
-    has_folder(&args.out)?;
     Ok(Experiment { plan, model: ModelRef::parse(&args.model)?, out: args.out })
 }
 

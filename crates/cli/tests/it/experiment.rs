@@ -4,7 +4,7 @@ use std::fs;
 
 use super::dir::{Dir, fixture, text};
 
-const PLAN: &str = "
+pub(crate) const PLAN: &str = "
 name = \"tiny\"
 about = \"Does it run?\"
 [facts]
@@ -24,15 +24,20 @@ fn an_experiment_leaves_a_folder_and_is_not_done_twice() {
     let dir = Dir::new();
     fs::write(dir.path("plan.toml"), PLAN).unwrap();
     let model = fixture("bert");
-    let args = ["experiment", "plan.toml", "--model", text(&model), "--out", "out"];
+    // Folders above it are made as well.
+    let args = ["experiment", "plan.toml", "--model", text(&model), "--out", "results/out"];
     dir.run(args).exits(0).says("A_F\\S").says("index.html");
     for name in ["plan.json", "records.jsonl", "table.md", "index.html", "trade-off-2.svg"] {
-        assert!(dir.path("out").join(name).exists(), "{name}");
+        assert!(dir.path("results/out").join(name).exists(), "{name}");
     }
-    let records = fs::read(dir.path("out/records.jsonl")).unwrap();
+    let records = fs::read(dir.path("results/out/records.jsonl")).unwrap();
     let again = dir.run(args.into_iter().chain(["--json"])).exits(0).json();
     assert_eq!(again["records"].as_array().unwrap().len(), 1);
-    assert_eq!(fs::read(dir.path("out/records.jsonl")).unwrap(), records, "nothing is done again");
+    assert_eq!(
+        fs::read(dir.path("results/out/records.jsonl")).unwrap(),
+        records,
+        "nothing is done again"
+    );
 
     fs::write(dir.path("plan.toml"), PLAN.replace("[2]", "[3]")).unwrap();
     dir.run(args).exits(1).complains("another experiment");
@@ -44,7 +49,7 @@ fn what_is_wrong_with_a_plan_is_said_with_its_line() {
     let model = fixture("bert");
     let args = ["experiment", "plan.toml", "--model", text(&model), "--out", "out"];
     for (from, to, code, message) in [
-        ("steps = 2", "stesp = 2", 1, "stesp"),
+        ("steps = 2", "stesp = 2", 1, "at line 13, "),
         ("sizes = [2]", "sizes = [2]\nblocks = [\"7\"]", 2, "blocks from 0 to"),
         ("sizes = [2]", "sizes = [4000]", 1, "4000"),
         ("\"world\"", "\"nowhere\"", 1, "nowhere"),
