@@ -54,7 +54,7 @@ pub enum Error {
     TwoArrows,
     /// The prompt of a fact has no subject.
     #[error(
-        "no subject: write the subject in braces: The capital of {{France}} is => Berlin, found: {prompt}"
+        "no subject: write the subject in braces, as in `The capital of {{France}} is`, found: {prompt}"
     )]
     NoSubject {
         /// The prompt.

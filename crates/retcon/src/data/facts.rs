@@ -125,8 +125,8 @@ mod tests {
         );
         refuse(
             "The capital of France is => Berlin",
-            "facts.txt:7: no subject: write the subject in braces: \
-             The capital of {France} is => Berlin, found: The capital of France is",
+            "facts.txt:7: no subject: write the subject in braces, \
+             as in `The capital of {France} is`, found: The capital of France is",
         );
         refuse("{a} is => ", "facts.txt:7:10: `target_new` is empty: expected text");
         refuse(

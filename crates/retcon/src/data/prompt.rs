@@ -317,7 +317,7 @@ mod tests {
     fn wrong_marks_are_named() {
         refuse(
             Prompt::parse("The capital is"),
-            "no subject: write the subject in braces: The capital of {France} is => Berlin, \
+            "no subject: write the subject in braces, as in `The capital of {France} is`, \
              found: The capital is",
         );
         refuse(
