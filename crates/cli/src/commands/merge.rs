@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use retcon::Model;
 use retcon::data::Fact;
 use retcon::eval::report::already_said;
+use retcon::model::Container;
 use retcon::model::delta::merge::{Rounding, merge};
 use serde_json::json;
 
@@ -29,6 +30,7 @@ pub(crate) fn run(shell: &Shell, job: &Merge) -> Result<Outcome> {
         let what = format!("{} exists already", job.out.display());
         bail!(advised(what, "choose another --out, or remove what is there"));
     }
+    is_of_its_kind(&job.out, &model)?;
     let facts = facts_of(&model);
     let held = already_said(&model, &facts)?;
     shell.check()?;
@@ -75,6 +77,18 @@ pub(crate) fn run(shell: &Shell, job: &Merge) -> Result<Outcome> {
         "success": lost.is_empty(),
     }))?;
     Ok(if lost.is_empty() { Outcome::Done } else { Outcome::EditFailed })
+}
+
+/// Whether a checkpoint of `model` can be found again at `out`: a file by its ending, or a folder.
+pub(crate) fn is_of_its_kind(out: &Path, model: &Model) -> Result<()> {
+    let names_file = out.extension().is_some_and(|end| end == "gguf");
+    let (what, instead) = match (model.source().checkpoint.container, names_file) {
+        (Container::Gguf, false) => ("a GGUF file", "a name that ends in .gguf"),
+        (Container::HuggingFace, true) => ("a folder", "a name that does not end in .gguf"),
+        _ => return Ok(()),
+    };
+    let what = format!("--out: a checkpoint of this model is {what}, found: {}", out.display());
+    Err(advised(what, format!("give --out {instead}")))
 }
 
 /// Takes away what was just written.

@@ -18,6 +18,7 @@ use retcon::{Ctx, Delta, Model, Update};
 use serde_json::json;
 
 use super::Outcome;
+use super::merge::is_of_its_kind;
 use crate::failure::advised;
 use crate::job::Train;
 use crate::render::{pairs, percent, plural, progress};
@@ -27,6 +28,9 @@ use crate::shell::Shell;
 pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
     let clock = Instant::now();
     let model = job.model.open(shell, &[])?;
+    if !is_delta(job) {
+        is_of_its_kind(&job.out, &model)?;
+    }
     let start = if job.random { model.redrawn(job.seed)? } else { model.clone() };
     let material = Material::read(&job.facts, &model, job.seed)?;
     let set = &material.set;

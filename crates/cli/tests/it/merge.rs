@@ -38,6 +38,21 @@ fn a_merged_gguf_is_a_gguf_of_the_same_formats() {
 }
 
 #[test]
+fn a_checkpoint_of_another_kind_is_refused_before_it_is_written() {
+    let dir = Dir::new();
+    for (name, out, is) in
+        [("llama-gguf", "x", "is a GGUF file, found: x"), ("gpt2", "x.gguf", "is a folder, found")]
+    {
+        let model = fixture(name);
+        let delta = format!("{name}.safetensors");
+        dir.edit(&model, &delta);
+        let run = dir.run(["merge", text(&model), &delta, "--out", out]).exits(1);
+        run.complains(is).complains("hint: give --out a name that");
+        assert!(!dir.path(out).exists());
+    }
+}
+
+#[test]
 fn a_stack_is_merged_whole() {
     let dir = Dir::new();
     let model = dir.copy("llama-tied");
