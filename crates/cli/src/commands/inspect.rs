@@ -2,6 +2,7 @@
 
 mod delta;
 mod model;
+mod words;
 
 use anyhow::Result;
 

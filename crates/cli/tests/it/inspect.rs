@@ -22,6 +22,32 @@ fn models_of_every_kind_are_described() {
 }
 
 #[test]
+fn choices_are_told_in_words_and_sites_with_their_width() {
+    let dir = Dir::new();
+    for (name, words) in [
+        (
+            "llama-tied",
+            ["RMS, eps 1e-5, before attention and MLP", "theta 100,000, width 12, in all 3 blocks"],
+        ),
+        ("gpt2", ["layer, eps 1e-5, before attention and MLP", "learned, added to the embedding"]),
+        ("gemma3", ["before and after attention and MLP", "in blocks "]),
+    ] {
+        let model = fixture(name);
+        let run = dir.run(["inspect", text(&model)]).ok();
+        assert!(!run.stdout.contains('{'), "{}", run.stdout);
+        let run = run.says(words[0]).says(words[1]);
+        let json = dir.run(["inspect", text(&model), "--json"]).ok().json();
+        for site in ["up", "gate", "key"] {
+            let name = format!("blocks.B.mlp.{site}");
+            let is_gated = name.contains("gate") && !run.stdout.contains("gated");
+            let found = json["sites"].as_array().unwrap().iter().find(|of| of["site"] == name);
+            assert_eq!(found.is_none(), is_gated, "{name}");
+            assert!(found.is_none_or(|found| found["width"] == json["d_mlp"]), "{name}");
+        }
+    }
+}
+
+#[test]
 fn weights_that_were_drawn_are_told() {
     let dir = Dir::new();
     let run = dir.run(["inspect", text(&fixture("bert-headless"))]).ok();

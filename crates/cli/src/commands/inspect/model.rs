@@ -8,6 +8,7 @@ use retcon::model::{Container, Site, Spec, Spot, Tokenizer};
 use retcon::{Model, Precision};
 use serde_json::{Value, json};
 
+use super::words;
 use crate::commands::Outcome;
 use crate::model_ref::ModelRef;
 use crate::render::{bold, bytes, count, pairs, right, table};
@@ -65,8 +66,8 @@ fn facts(
         ("vocabulary", count(spec.n_vocab)),
         ("positions", count(spec.n_positions)),
         ("MLP", format!("{:?}{}", spec.activation, if spec.gated { ", gated" } else { "" })),
-        ("norm", format!("{:?}, {:?}", spec.norm, spec.norm_order)),
-        ("position", format!("{:?}", spec.position)),
+        ("norm", words::norm(spec)),
+        ("position", words::position(spec)),
     ];
     let fresh: Vec<_> = model.source().fresh().iter().map(ToString::to_string).collect();
     if !fresh.is_empty() {
@@ -127,10 +128,10 @@ fn format_rows(formats: &BTreeMap<String, Stored>) -> String {
     table.trim_fmt()
 }
 
-/// Every site, with `B` for the number of a block, and its width.
+/// Every site that the model has, with `B` for the number of a block, and its width.
 fn sites(spec: &Spec) -> Vec<(String, usize)> {
-    let of_block =
-        Spot::ALL.iter().map(|spot| (format!("blocks.B.{}", spot.name()), width(*spot, spec)));
+    let spots = Spot::ALL.iter().filter(|&&spot| spec.gated || spot != Spot::MlpGate);
+    let of_block = spots.map(|spot| (format!("blocks.B.{}", spot.name()), width(*spot, spec)));
     let first = (Site::Embed.to_string(), spec.d_model);
     let last = (Site::Final.to_string(), spec.d_embed());
     std::iter::once(first).chain(of_block).chain([last]).collect()
@@ -139,7 +140,7 @@ fn sites(spec: &Spec) -> Vec<(String, usize)> {
 fn width(spot: Spot, spec: &Spec) -> usize {
     match spot {
         Spot::AttnMix => spec.n_heads * spec.d_head,
-        Spot::MlpKey => spec.d_mlp,
+        Spot::MlpUp | Spot::MlpGate | Spot::MlpKey => spec.d_mlp,
         _ => spec.d_model,
     }
 }
