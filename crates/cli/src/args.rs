@@ -19,7 +19,7 @@ const NOTES: &str = "\
 A MODEL is a folder (config.json, safetensors, tokenizer.json), a .gguf file, a stack file made by
 `retcon apply`, a hub id such as `owner/name` or `owner/name:file.gguf`, or `demo`.
 
-Results go to stdout, progress and messages to stderr. With --json, stdout holds one JSON object;
+Results go to stdout, progress and messages to stderr. With --json, stdout holds one JSON value;
 where a command fails, that is {\"error\": ..., \"hint\": ...}, and stderr has the message as text.
 
 Exit codes:
@@ -53,7 +53,7 @@ pub(crate) struct Args {
 #[derive(Debug, Group)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Common {
-    /// Print one JSON object instead of text
+    /// Print one JSON value instead of text
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// No progress, no messages; only results and errors

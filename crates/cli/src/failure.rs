@@ -57,6 +57,29 @@ pub(crate) fn report(error: &Error, as_json: bool) -> u8 {
     code(error)
 }
 
+/// Tells the user what makes no sense in what was typed, or the help that was asked for, and gives the
+/// exit code.
+pub(crate) fn report_typed(error: &clap::Error) -> u8 {
+    // Where stderr is gone there is nobody to tell.
+    let _ = error.print();
+    // What was typed can't be read, so the flag is looked for by itself.
+    let as_json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    if as_json && error.use_stderr() {
+        let (message, hint) = parts(&error.render().to_string());
+        let _ = writeln!(io::stdout().lock(), "{}", json!({"error": message, "hint": hint}));
+    }
+    error.exit_code().try_into().unwrap_or(USAGE)
+}
+
+/// The first paragraph of what the parser says of an error, and the last, which tells what to do.
+fn parts(rendered: &str) -> (String, Option<String>) {
+    let on_a_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = rendered.trim().split("\n\n");
+    let first = on_a_line(paragraphs.next().unwrap_or_default());
+    let message = first.strip_prefix("error: ").unwrap_or(&first).to_owned();
+    (message, paragraphs.last().map(on_a_line))
+}
+
 fn code(error: &Error) -> u8 {
     if matches!(
         error.downcast_ref(),

@@ -31,7 +31,10 @@ use crate::shell::Shell;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return ExitCode::from(failure::report_typed(&error)),
+    };
     let json = args.common.json;
     let code = match run(args) {
         Ok(Outcome::Done) => 0,
@@ -64,6 +67,6 @@ fn run(args: Args) -> Result<Outcome> {
         Job::Report(job) => commands::report::run(&shell, &job),
         Job::Metrics(metric) => commands::metrics::run(&shell, metric.as_ref()),
         Job::Verify(job) => commands::verify::run(&shell, &job),
-        Job::Completions(kind) => commands::completions::run(kind),
+        Job::Completions(kind) => commands::completions::run(&shell, kind),
     }
 }

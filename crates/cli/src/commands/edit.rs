@@ -229,10 +229,13 @@ fn nothing(job: &Edit, skipped: &[Fact]) -> Value {
     json!({
         "model": job.model.to_string(),
         "method": job.method.name,
+        "settings": null,
+        "seed": job.seed,
         "success": true,
         "skipped": skipped.iter().map(line).collect::<Vec<_>>(),
         "report": null,
         "delta": null,
+        "seconds": null,
     })
 }
 

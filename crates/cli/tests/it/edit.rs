@@ -84,7 +84,8 @@ fn a_fact_that_the_model_says_already_is_skipped() {
     assert_eq!(dir.names(), ["a.safetensors"]);
     let json = dir.run(on_top.into_iter().chain(["--json"])).ok().json();
     assert_eq!(json["skipped"][0], FACT);
-    assert!(json["delta"].is_null());
+    assert!(json["delta"].is_null() && json["settings"].is_null());
+    assert_eq!(json["seed"], 0);
 }
 
 #[test]

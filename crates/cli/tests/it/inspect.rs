@@ -93,6 +93,8 @@ fn shells_get_completions() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         dir.run(["completions", shell]).ok().says("retcon");
     }
+    let json = dir.run(["completions", "bash", "--json"]).ok().json();
+    assert!(json["script"].as_str().unwrap().contains("retcon"));
     dir.run(["completions", "cobol"]).exits(2);
 }
 
@@ -112,6 +114,11 @@ fn errors_are_objects_where_asked() {
     let json = run.json();
     assert_eq!(json["error"], "there is no model at nowhere");
     assert!(json["hint"].as_str().unwrap().contains("hub id"));
+    // What can't be read is an error too.
+    let json = dir.run(["inspect", "--json", "--frobnicate", "x"]).exits(2).json();
+    assert_eq!(json["error"], "unexpected argument '--frobnicate' found");
+    assert!(json["hint"].as_str().unwrap().contains("--help"));
+    assert_eq!(dir.run(["inspect", "--frobnicate"]).exits(2).stdout, "");
 }
 
 #[test]
