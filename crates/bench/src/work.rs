@@ -223,6 +223,7 @@ fn is_final(error: &Failure) -> bool {
                 | Failure::NoStatistics { .. }
                 | Failure::TooFewTokens { .. }
                 | Failure::BadStatistics { .. }
+                | Failure::MissingBlocks { .. }
                 | Failure::BadSetting { .. }
                 | Failure::BadSettings { .. }
                 | Failure::NoBlock { .. }

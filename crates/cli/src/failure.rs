@@ -182,6 +182,12 @@ fn toolkit_hint(error: &retcon::Error) -> Option<&'static str> {
     Some(match error {
         E::Data(error) => data_hint(error)?,
         E::UnknownMethod { .. } => "`retcon methods` lists them",
+        E::BadSetting { key: "blocks", .. } => {
+            "blocks are numbered from 0, negative ones count from the end; `retcon inspect MODEL` \
+             tells how many a model has"
+        }
+        // What is set in a plan has a path, and the message says where.
+        E::BadSetting { key, .. } if key.contains('.') => return None,
         E::BadSetting { .. } | E::BadSettings { .. } => {
             "`retcon methods NAME` lists a method's settings, with what they mean"
         }
@@ -196,6 +202,13 @@ fn toolkit_hint(error: &retcon::Error) -> Option<&'static str> {
         }
         E::BadStatistics { .. } => {
             "statistics belong to one model and tokenizer: `retcon stats` makes them"
+        }
+        E::MissingBlocks { .. } => {
+            "`retcon stats MODEL --blocks ... --out FILE` makes those of all that are needed; with \
+             --no-tune only those of the blocks that are edited are"
+        }
+        E::NoTexts { .. } => {
+            "`templates` are there for every fact; evidences and questions are those of the source"
         }
         E::NoNullSpace { .. } => "try --set threshold=..., larger, or another method",
         E::TooLarge { .. } => {

@@ -19,6 +19,7 @@ use retcon::experiment::{Facts, Plan, Scale};
 use retcon::model::generate::Sampling;
 use retcon::train::Course;
 use retcon_bench::results::MetricInfo;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::args::{self, Command};
@@ -224,7 +225,7 @@ fn edit(args: args::Edit) -> Result<Edit> {
     };
     given.extend(settings(method, &args.set, &args.aliases)?);
     // What makes no sense is told before anything is loaded.
-    (method.editor)(given.clone())?;
+    settings::check(method, &given)?;
     if args.max_drift.is_some_and(|drift| !(drift > 0.0 && drift.is_finite())) {
         bail!(usage("--max-drift: expected a positive number of nats"));
     }
@@ -257,11 +258,13 @@ fn train(args: args::Train) -> Result<Train> {
         let (key, text) = pair
             .split_once('=')
             .ok_or_else(|| usage(format!("--set: expected KEY=VALUE, found: {pair}")))?;
-        course[key.trim()] = typed(text, &course[key.trim()]);
+        let key = key.trim();
+        course[key] = typed(text, &course[key]);
+        // Read one by one, so that what is wrong has a name.
+        Course::deserialize(&course).map_err(|error| usage(format!("--set {key}: {error}")))?;
     }
-    let course: Course =
-        serde_json::from_value(course).map_err(|error| usage(format!("--set: {error}")))?;
-    course.check()?;
+    let course = Course::deserialize(&course)?;
+    course.check().map_err(|error| usage(format!("--set: {error}")))?;
     let texts = serde_json::from_value(Value::from(args.texts))
         .map_err(|error| usage(format!("--texts: {error}")))?;
     let components = args.components.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use retcon::model::delta::file;
+use retcon::model::error::Error;
 use retcon::{Delta, Model};
 
 use crate::failure::advised;
@@ -97,13 +98,24 @@ impl ModelRef {
             model.deltas().len()
         );
         for path in deltas {
-            model = lay_on(&model, path, &Arc::new(file::read(path)?))?;
+            model = lay_on(&model, path, &Arc::new(read_delta(path)?))?;
         }
         Ok(model)
     }
 }
 
 /// `model` with the delta in the file `path`.
+/// The delta in the file `path`.
+pub(crate) fn read_delta(path: &Path) -> Result<Delta> {
+    file::read(path).map_err(|error| match error {
+        Error::BadHeader { .. } => advised(
+            format!("{} is no delta, or a damaged one: {error}", path.display()),
+            "deltas are files that `retcon edit` has written; facts and texts have flags of their own",
+        ),
+        other => other.into(),
+    })
+}
+
 pub(crate) fn lay_on(model: &Model, path: &Path, delta: &Arc<Delta>) -> Result<Model> {
     model.with(delta).with_context(|| format!("{} does not fit the model", path.display()))
 }

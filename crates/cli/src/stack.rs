@@ -21,12 +21,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use retcon::model::atomic;
-use retcon::model::delta::file;
 use retcon::{Delta, Model};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::advised;
-use crate::model_ref::{ModelRef, lay_on};
+use crate::model_ref::{ModelRef, lay_on, read_delta};
 
 const VERSION: u32 = 1;
 
@@ -155,7 +154,7 @@ impl Layer {
     /// Reads it for the stack file `stack`.
     pub(crate) fn read(&self, stack: &Path) -> Result<Arc<Delta>> {
         let stack = stack.display();
-        let delta = file::read(&self.file)
+        let delta = read_delta(&self.file)
             .with_context(|| format!("{stack} names a delta that cannot be read"))?;
         let found = delta.id()?;
         if found != self.id {

@@ -76,6 +76,14 @@ pub enum Error {
     /// There is nothing to edit.
     #[error("there are no facts to edit")]
     NoFacts,
+    /// Of a source, there is nothing to train on.
+    #[error("no fact is left that fits the model and has {texts} to train on, of: {facts}")]
+    NoTexts {
+        /// What was to be trained on.
+        texts: &'static str,
+        /// The source.
+        facts: String,
+    },
     /// The objective is no number any more.
     #[error(
         "the loss{} is {loss} at step {step}: nothing is kept; try a smaller learning rate",
@@ -195,6 +203,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         what: String,
+    },
+    /// A file of statistics lacks blocks that are asked for.
+    #[error("{}: statistics that lack blocks: {blocks}", path.display())]
+    MissingBlocks {
+        /// The file.
+        path: PathBuf,
+        /// The blocks.
+        blocks: String,
     },
     /// Statistics can't be added to others.
     #[error("statistics that can't be merged: {what}")]

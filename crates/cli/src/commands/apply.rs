@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use retcon::Delta;
-use retcon::model::delta::file;
 use serde_json::json;
 
 use super::{Outcome, edits};
 use crate::failure::advised;
 use crate::job::Apply;
-use crate::model_ref::lay_on;
+use crate::model_ref::{lay_on, read_delta};
 use crate::render::{bold, one_line, plural};
 use crate::shell::Shell;
 use crate::stack::{Layer, Stack};
@@ -22,7 +21,7 @@ pub(crate) fn run(shell: &Shell, job: &Apply) -> Result<Outcome> {
     let mut model = stack.lay_on(&stack.model.open(shell, &[])?)?;
     let mut added = Vec::new();
     for path in &job.deltas {
-        let delta = Arc::new(file::read(path)?);
+        let delta = Arc::new(read_delta(path)?);
         let id = delta.id()?;
         if stack.layers.iter().any(|layer| layer.id == id) {
             let what =

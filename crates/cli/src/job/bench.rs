@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::stats::{Statistics, statistics};
-use super::{facts, has_folder, typed};
+use super::{facts, has_folder, settings, typed};
 use crate::args;
 use crate::failure::usage;
 use crate::model_ref::ModelRef;
@@ -214,7 +214,7 @@ fn methods(entries: Vec<Entry>, set: &[String]) -> Result<Vec<Chosen>> {
                 "the method {label} is there twice: give each a label of its own"
             )));
         }
-        (method.method.editor)(method.given.clone())?;
+        settings::check(method.method, &method.given)?;
     }
     Ok(chosen)
 }

@@ -1,7 +1,7 @@
 //! Settings as they are typed: each gets the type that its default has.
 
-use anyhow::Result;
-use retcon::Method;
+use anyhow::{Result, bail};
+use retcon::{Error, Method};
 use serde_json::{Map, Value};
 
 use crate::args;
@@ -41,6 +41,22 @@ pub(super) fn settings(
         }
     }
     Ok(settings)
+}
+
+/// Makes sure that a method takes these settings. Whatever reads them all tells what is wrong with a
+/// value, and not whose it is.
+pub(super) fn check(method: &Method, given: &Map<String, Value>) -> Result<()> {
+    let Err(error) = (method.editor)(given.clone()) else { return Ok(()) };
+    let Error::BadSettings { method: name, what } = &error else { bail!(error) };
+    let is_bad = |key: &&String| {
+        let alone = Map::from_iter([((*key).clone(), given[*key].clone())]);
+        matches!((method.editor)(alone), Err(Error::BadSettings { .. }))
+    };
+    let key = given.keys().find(is_bad).map(|key| format!("`{key}`"));
+    match key.filter(|key| !what.contains(key)) {
+        Some(key) => bail!(Error::BadSettings { method: name, what: format!("{key}: {what}") }),
+        None => bail!(error),
+    }
 }
 
 /// `text` as JSON where it is some, unless the setting is a text; a list may lack its brackets.

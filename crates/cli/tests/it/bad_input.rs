@@ -185,6 +185,38 @@ fn files_of_facts_that_are_none() {
 }
 
 #[test]
+fn deltas_that_are_none() {
+    let dir = Dir::new();
+    let model = dir.copy("llama-tied");
+    fs::write(dir.path("facts.txt"), format!("{FACT}\n")).unwrap();
+    for args in [
+        vec!["apply", text(&model), "facts.txt"],
+        vec!["ask", text(&model), "x", "--delta", "facts.txt"],
+    ] {
+        let run = dir.run(args).exits(1).complains("facts.txt is no delta, or a damaged one");
+        run.complains("hint: deltas are files that `retcon edit` has written");
+    }
+}
+
+/// Each error has the advice of its own command.
+#[test]
+fn values_that_make_no_sense_are_told_with_their_keys() {
+    let dir = Dir::new();
+    let model = fixture("llama-tied");
+    let run = dir.run(["stats", text(&model), "--blocks", "99"]).exits(2);
+    run.complains("expected blocks from 0 to").complains("hint: blocks are numbered from 0");
+    let train = ["train", text(&model), "--out", "trained"];
+    let run = dir.run(train.into_iter().chain(["--set", "steps=abc"])).exits(2);
+    run.complains("--set steps: invalid type: string \"abc\"");
+    let run = dir.run(train.into_iter().chain(["--set", "batch=0"])).exits(2);
+    assert!(!run.stderr.contains("hint"), "{}", run.stderr);
+    let run = dir.run(train.into_iter().chain(["--texts", "evidences"])).exits(1);
+    run.complains("has evidences to train on, of: world").complains("hint: `templates` are there");
+    let run = dir.run(["trace", text(&model), "The capital of France is"]).exits(1);
+    run.complains("as in `The capital of {France} is`, found: The capital of France is");
+}
+
+#[test]
 fn an_encoder_without_a_mask() {
     let dir = Dir::new();
     let run = dir.run(["ask", text(&fixture("bert")), "The capital of France is"]).exits(1);

@@ -135,7 +135,7 @@ fn settings_that_make_no_sense_are_usage_errors() {
         (vec!["--set", "nothing=1"], "nothing"),
         (vec!["--set", "steps"], "--set: expected KEY=VALUE, found: steps"),
         (vec!["--set", "steps=1", "--steps", "2"], "--steps: the setting `steps` is given twice"),
-        (vec!["--set", "steps=many"], "settings of `ft`"),
+        (vec!["--set", "steps=many"], "settings of `ft`: `steps`: invalid type: string \"many\""),
         (vec!["--lr", "-1"], "learning_rate"),
         (vec!["--blocks", "x"], "blocks"),
         (vec!["--components", "brain"], "brain"),

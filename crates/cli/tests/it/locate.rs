@@ -185,7 +185,10 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     let one = ["--corpus", text(&corpus), "--blocks", "0", "--out", "one.safetensors"];
     dir.run(["stats", "knowing"].into_iter().chain(one)).ok();
     let of_one = dir.run(tune.into_iter().chain(["--stats", "one.safetensors"])).exits(1);
-    of_one.complains("one.safetensors").complains("they have no block 1");
+    of_one
+        .complains("one.safetensors")
+        .complains("lack blocks: 1")
+        .complains("retcon stats MODEL --blocks");
     let edit = ["edit", "knowing", FACT, "--method", "memit", "--keep-failed"];
     dir.run(edit).complains("memit is tuned for this model");
     // Without time the first candidate alone is tried, and what is left out is said.

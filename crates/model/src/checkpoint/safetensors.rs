@@ -64,7 +64,9 @@ fn header(bytes: &[u8]) -> Result<(Metadata, usize), String> {
     let (length, rest) = bytes.split_first_chunk::<N_LEN>().ok_or("shorter than 8 bytes")?;
     let length = u64::from_le_bytes(*length);
     if length > MAX_HEADER {
-        return Err(format!("a head of {length} bytes, more than the {MAX_HEADER} allowed"));
+        return Err(format!(
+            "no safetensors: a head of {length} bytes, more than the {MAX_HEADER} allowed"
+        ));
     }
     let short = || format!("a head of {length} bytes in a file of {}", bytes.len());
     let (header, data) = usize::try_from(length)

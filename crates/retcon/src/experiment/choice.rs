@@ -15,6 +15,17 @@ pub enum Texts {
     Questions,
 }
 
+impl Texts {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Templates => "templates",
+            Self::Evidences => "evidences",
+            Self::Questions => "questions",
+        }
+    }
+}
+
 /// A memory of facts beside the weights, and how it is learned to be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -42,7 +42,7 @@ impl<'a> Material<'a> {
     /// ones, where only some are wanted.
     ///
     /// # Errors
-    /// [`Error::NoFacts`] where none is left, and what reading and the model report.
+    /// [`Error::NoTexts`] where none is left, and what reading and the model report.
     pub fn read(facts: &'a Facts, model: &'a Model, seed: u64) -> Result<Self> {
         let mut set = match facts.source.as_str() {
             "world" => FactSet::world(),
@@ -74,7 +74,8 @@ impl<'a> Material<'a> {
             });
         }
         if material.set.triples.is_empty() {
-            return Err(Error::NoFacts);
+            let (texts, facts) = (facts.texts.name(), facts.source.clone());
+            return Err(Error::NoTexts { texts, facts });
         }
         Ok(material)
     }

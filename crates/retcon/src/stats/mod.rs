@@ -256,12 +256,13 @@ impl Source for Given {
         let is_missing = |block: &&usize| !self.statistics.moments.contains_key(block);
         let missing: Vec<String> =
             blocks.iter().filter(is_missing).map(ToString::to_string).collect();
-        let what = match missing.as_slice() {
-            [] => return Ok(()),
-            [block] => format!("they have no block {block}"),
-            blocks => format!("they have no blocks {}", blocks.join(",")),
-        };
-        Err(Error::BadStatistics { path: self.path.clone(), what })
+        match missing.is_empty() {
+            true => Ok(()),
+            false => {
+                let (path, blocks) = (self.path.clone(), missing.join(","));
+                Err(Error::MissingBlocks { path, blocks })
+            }
+        }
     }
 }
 

@@ -4,17 +4,17 @@ use std::path::Path;
 
 use anyhow::Result;
 use retcon::Delta;
-use retcon::model::delta::file;
 use serde_json::{Value, json};
 
 use crate::commands::edit::{delta_json, size};
 use crate::commands::{Outcome, edits};
+use crate::model_ref::read_delta;
 use crate::render::{count, pairs, right, table};
 use crate::shell::Shell;
 
 /// Describes the delta in the file `path`.
 pub(super) fn inspect(shell: &Shell, path: &Path) -> Result<Outcome> {
-    let delta = file::read(path)?;
+    let delta = read_delta(path)?;
     let record = &delta.record;
     let settings = record.settings.as_object().into_iter().flatten();
     let settings = settings.map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>();
