@@ -57,8 +57,9 @@ impl ModelRef {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Path(path) | Self::Stack(path) => {
+                let full = || path.canonicalize().unwrap_or_else(|_| path.clone());
                 // `.`, for one, has a name only in full.
-                let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+                let path = if path.file_name().is_some() { path.clone() } else { full() };
                 let is_gguf = path.extension().is_some_and(|end| end == "gguf");
                 let name = if is_gguf { path.file_stem() } else { path.file_name() };
                 name.unwrap_or_default().to_string_lossy().into_owned()
@@ -104,7 +105,6 @@ impl ModelRef {
     }
 }
 
-/// `model` with the delta in the file `path`.
 /// The delta in the file `path`.
 pub(crate) fn read_delta(path: &Path) -> Result<Delta> {
     file::read(path).map_err(|error| match error {
@@ -116,6 +116,7 @@ pub(crate) fn read_delta(path: &Path) -> Result<Delta> {
     })
 }
 
+/// `model` with the delta in the file `path`.
 pub(crate) fn lay_on(model: &Model, path: &Path, delta: &Arc<Delta>) -> Result<Model> {
     model.with(delta).with_context(|| format!("{} does not fit the model", path.display()))
 }

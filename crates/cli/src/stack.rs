@@ -179,12 +179,13 @@ fn base(model: &ModelRef) -> Result<ModelRef> {
     }
 }
 
-/// Where the stack file of `model` is: beside it, or here where that folder can't be written to.
+/// Where the stack file of `model` is: beside it, or here where that folder can't be written to. A link
+/// is a model too: what it points to may be shared, or in a cache under a name that nobody gave.
 fn place(model: &ModelRef) -> PathBuf {
     let name = format!("{}.{ENDING}", model.name());
     let here = PathBuf::from(&name);
     let ModelRef::Path(path) = model else { return here };
-    let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+    let path = in_full(path);
     let beside = folder_of(&path).join(&name);
     let can_write = || tempfile::tempfile_in(folder_of(&path)).is_ok();
     if beside.exists() || (!here.exists() && can_write()) { beside } else { here }
@@ -197,17 +198,27 @@ fn folder_of(path: &Path) -> &Path {
 
 /// `path` as a file in `folder` names it: relative where it lies below, otherwise in full.
 fn from(folder: &Path, path: &Path) -> String {
-    let full = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let (folder, path) = (full(folder), full(path));
+    let (folder, path) = (canonical(folder), in_full(path));
     path.strip_prefix(&folder).unwrap_or(&path).display().to_string()
+}
+
+/// `path` from the root on, itself as it is named: not where it points to, where it is a link.
+fn in_full(path: &Path) -> PathBuf {
+    match path.file_name() {
+        Some(name) => canonical(folder_of(path)).join(name),
+        None => canonical(path),
+    }
+}
+
+/// Where `path` leads in the end, as far as it leads anywhere.
+fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// A model in a way that can be compared.
 fn absolute(model: &ModelRef) -> String {
     match model {
-        ModelRef::Path(path) => {
-            path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string()
-        }
+        ModelRef::Path(path) => canonical(path).display().to_string(),
         other => other.to_string(),
     }
 }
@@ -232,6 +243,25 @@ mod tests {
         let moved = Stack::read(&new.join("model.retcon.json")).unwrap();
         assert_eq!(moved.model, ModelRef::Path(new.join("model")));
         assert_eq!(moved.layers[0].file, new.join("a.safetensors"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_stack_of_a_link_is_beside_the_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let [cache, work] = ["cache", "work"].map(|name| folder.join(name));
+        for folder in [&cache, &work] {
+            fs::create_dir(folder).unwrap();
+        }
+        fs::write(cache.join("0a1b2c"), "").unwrap();
+        let link = work.join("model.gguf");
+        std::os::unix::fs::symlink(cache.join("0a1b2c"), &link).unwrap();
+        let stack = Stack::of(&ModelRef::Path(link.clone()), None).unwrap();
+        assert_eq!(stack.path, work.join("model.retcon.json"));
+        stack.write().unwrap();
+        assert_eq!(Stack::read(&stack.path).unwrap().model, ModelRef::Path(link));
+        assert_eq!(fs::read_dir(cache).unwrap().count(), 1);
     }
 
     #[test]
