@@ -96,7 +96,7 @@ pub(crate) enum Command {
     Edit(Box<Edit>),
     /// Compute the statistics of a model that rome, memit and their kin need
     Stats(Stats),
-    /// Choose blocks and numbers of a method for a model, by trial edits
+    /// Choose blocks and numbers of a method for a model by trial edits, for all edits that follow
     Tune(Tune),
     /// Find where a model keeps a fact: hide its subject in noise, restore states one by one
     Trace(Box<Trace>),
@@ -193,7 +193,7 @@ pub(crate) struct Edit {
     /// Numbers that were published for a model, by its name; `retcon methods NAME` lists them
     #[arg(long, value_name = "MODEL")]
     pub(crate) preset: Option<String>,
-    /// Take blocks by depth where none are given, instead of choosing them by trial edits
+    /// Take the method's own numbers, and blocks by depth, not what trial edits choose or have chosen
     #[arg(long)]
     pub(crate) no_tune: bool,
     /// Hold the change back until the mean divergence on unrelated text, in nats, is at most this

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use retcon::data::Corpus;
-use retcon::stats::{self, Given, Kept, Once, Source, Spaces};
+use retcon::stats::{self, About, Given, Kept, Once, Source, Spaces};
 use retcon::{Ctx, Model};
 
 use crate::cache;
@@ -27,6 +27,17 @@ impl Statistics {
             Self::Text(text) => {
                 let told = Told { shell, kept: text.kept()?, is_own: text.is_own() };
                 Box::new(Once::new(told))
+            }
+        })
+    }
+
+    /// Whether what is known `about` some statistics tells that they are these.
+    pub(crate) fn are(&self, about: &About) -> Result<bool> {
+        Ok(match self {
+            Self::File(path) => stats::read(path)?.about == *about,
+            Self::Text(text) => {
+                let Kept { corpus, plan, .. } = text.kept()?;
+                corpus.fingerprint() == about.corpus_fingerprint && plan.window == about.window
             }
         })
     }

@@ -57,7 +57,7 @@ pub(crate) struct Bench {
     /// Jobs at once; each computes with all threads
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) workers: usize,
-    /// Take blocks by depth where none are given, instead of choosing them by trial edits
+    /// Take the methods' own numbers, and blocks by depth, not what trial edits choose or have chosen
     #[arg(long)]
     pub(crate) no_tune: bool,
     /// Go on where the memory may not be enough

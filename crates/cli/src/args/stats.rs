@@ -60,7 +60,8 @@ pub(crate) struct Tune {
     /// Choose anew where a choice is kept
     #[arg(long)]
     pub(crate) again: bool,
-    /// Begin no trial after so many minutes; what edits choose by themselves has 30
+    /// Begin no trial after so many minutes; otherwise all are made. The sweep that a first edit starts
+    /// by itself has 30
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) minutes: Option<f64>,
     #[command(flatten)]

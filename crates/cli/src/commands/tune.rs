@@ -16,6 +16,12 @@ use crate::render::{count, pairs, percent, plural, progress, table};
 use crate::shell::Shell;
 use crate::statistics::state;
 
+/// What columns of the tables are.
+const LEGEND: &str = "\
+locality: what is left of how likely answers about other subjects are
+rest: what would be left of how likely any other text is, after a hundred such edits
+score: the harmonic mean of rewrite, paraphrase, locality and rest";
+
 /// How long a sweep goes on that nobody asked for.
 const MOST: Duration = Duration::from_secs(30 * 60);
 
@@ -26,16 +32,22 @@ pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
     let path = path(&model, job.method, &nothing)?;
     let kept = if job.again { None } else { tune::read(&path, &model)? };
     let tuned = match kept {
-        Some(kept) => kept,
+        Some(kept) => {
+            let others = differences(&kept, job)?;
+            if !others.is_empty() {
+                let others = others.join(" and ");
+                shell.note(format!("this choice is kept, of {others}: --again makes it anew"))?;
+            }
+            kept
+        }
         None => {
             let statistics = job.statistics.source(shell)?;
             sweep(shell, &model, job.method, &nothing, statistics.as_ref(), job.seed, job.limit)?
         }
     };
     shell.say(evidence(&tuned))?;
-    if tuned.n_left_out > 0 {
-        let n = plural(tuned.n_left_out, "trial");
-        shell.note(format!("the time was over before {n} could be made: --again --minutes N"))?;
+    if let Some(cut_short) = cut_short(&tuned) {
+        shell.note(format!("{cut_short}: --again makes all, or --again --minutes N more"))?;
     }
     let traced = match tuned.traced {
         Some(block) => format!("restored MLPs bring back most around block {block}"),
@@ -53,7 +65,28 @@ pub(crate) fn run(shell: &Shell, job: &Tune) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// In what a choice that is kept is other than the one that is asked for.
+fn differences(kept: &Tuned, job: &Tune) -> Result<Vec<String>> {
+    let mut differences = Vec::new();
+    if kept.seed != job.seed {
+        differences.push(format!("seed {}", kept.seed));
+    }
+    if let Some(about) = &kept.statistics
+        && !job.statistics.are(about)?
+    {
+        differences.push(format!("statistics of {}", about.corpus));
+    }
+    Ok(differences)
+}
+
+/// How much of a sweep there was no time for, if any.
+fn cut_short(tuned: &Tuned) -> Option<String> {
+    let n = Some(tuned.n_left_out).filter(|&n| n > 0)?;
+    Some(format!("the time was over before {} could be made", plural(n, "trial")))
+}
+
 /// The settings of a method: those that were given, and where no blocks are, those that a sweep chose.
+/// A method that does without one is not swept by itself, and takes what `retcon tune` chose.
 pub(crate) fn settle(
     shell: &Shell,
     model: &Model,
@@ -61,7 +94,7 @@ pub(crate) fn settle(
     given: &Map<String, Value>,
     statistics: &dyn Source,
 ) -> Result<Map<String, Value>> {
-    if !is_swept(method) || given.contains_key("blocks") {
+    if given.contains_key("blocks") || !(is_swept(method) || is_kept_of_some_model(method)) {
         return Ok(given.clone());
     }
     // What it is solved with decides whether it can be swept at all, and what does best.
@@ -70,6 +103,7 @@ pub(crate) fn settle(
     let path = path(model, method, &of_sweep)?;
     let tuned = match tune::read(&path, model)? {
         Some(kept) => kept,
+        None if !is_swept(method) => return Ok(given.clone()),
         None => {
             let n = n_edits(model, method, &of_sweep);
             shell.note(format!(
@@ -88,7 +122,12 @@ pub(crate) fn settle(
             }
         }
     };
-    shell.note(format!("{} is tuned for this model: {}", method.name, plain(&tuned.settings)))?;
+    let (name, chosen) = (method.name, plain(&tuned.settings));
+    shell.note(format!("{name} is tuned for this model: {chosen}"))?;
+    if let Some(cut_short) = cut_short(&tuned) {
+        shell
+            .note(format!("{cut_short}: `retcon tune MODEL --method {name} --again` makes all"))?;
+    }
     let mut settings = tuned.settings;
     settings.extend(given.clone());
     Ok(settings)
@@ -100,12 +139,25 @@ fn is_swept(method: &Method) -> bool {
     ["prefixes", "rate"].iter().any(|key| defaults.get(key).is_some())
 }
 
+/// Whether there is a choice at all. What tells models apart is found by reading a good part of one, and
+/// most have none.
+fn is_kept_of_some_model(method: &Method) -> bool {
+    let Ok(folder) = folder() else { return false };
+    let beginning = format!("{}-", method.name);
+    let mut files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.any(|file| file.file_name().to_string_lossy().starts_with(&beginning))
+}
+
 fn knows_too_little(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(Error::KnowsTooLittle { .. }))
 }
 
 fn path(model: &Model, method: &Method, given: &Map<String, Value>) -> Result<PathBuf> {
-    Ok(tune::path(&cache::folder()?.join("tuned"), model, method.name, given)?)
+    Ok(tune::path(&folder()?, model, method.name, given)?)
+}
+
+fn folder() -> Result<PathBuf> {
+    Ok(cache::folder()?.join("tuned"))
 }
 
 fn sweep(
@@ -133,13 +185,11 @@ fn sweep(
 
 /// The trials as tables.
 fn evidence(tuned: &Tuned) -> String {
-    let alone = format!("one fact at a time\n\n{}", trials(&tuned.alone));
-    match tuned.together.first() {
-        Some(Trial { at_once, .. }) => {
-            format!("{alone}\n\n{at_once} facts at once\n\n{}", trials(&tuned.together))
-        }
-        None => alone,
+    let mut tables = vec![format!("one fact at a time\n\n{}", trials(&tuned.alone))];
+    if let Some(Trial { at_once, .. }) = tuned.together.first() {
+        tables.push(format!("{at_once} facts at once\n\n{}", trials(&tuned.together)));
     }
+    format!("{}\n\n{LEGEND}", tables.join("\n\n"))
 }
 
 fn trials(trials: &[Trial]) -> String {

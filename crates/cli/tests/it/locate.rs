@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::dir::{Dir, fixture, text};
+use super::dir::{Dir, Run, fixture, text};
 
 const FACT: &str = "The capital of {France} is => Rome";
 
@@ -189,6 +189,8 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
         .complains("one.safetensors")
         .complains("lack blocks: 1")
         .complains("retcon stats MODEL --blocks");
+    let kept = dir.run(["tune", "knowing", "--method", "memit", "--corpus", text(&corpus)]).ok();
+    kept.complains("this choice is kept, of statistics of own: --again");
     let edit = ["edit", "knowing", FACT, "--method", "memit", "--keep-failed"];
     dir.run(edit).complains("memit is tuned for this model");
     // Without time the first candidate alone is tried, and what is left out is said.
@@ -200,6 +202,23 @@ fn settings_are_chosen_by_trials_on_facts_that_the_model_knows() {
     // All others, and the first on facts at once.
     assert_eq!(n, tried.len());
     dir.run(tune.into_iter().chain(["--minutes", "-1"])).exits(2).complains("--minutes: expected");
+}
+
+#[test]
+fn what_was_chosen_is_used_by_a_method_that_is_not_swept_by_itself() {
+    let dir = Dir::new();
+    teach_capitals(&dir, "llama");
+    let edit = ["edit", "knowing", FACT, "--method", "ft", "--keep-failed", "--force"];
+    let is_tuned = |run: Run| run.stderr.contains("ft is tuned for this model");
+    assert!(!is_tuned(dir.run(edit)));
+    let tune = ["tune", "knowing", "--method", "ft", "--minutes", "0"];
+    dir.run(tune).ok().says("rest: what would be left").complains("the time was over before");
+    let run = dir.run(edit).complains("trials could be made: `retcon tune MODEL --method ft");
+    assert!(is_tuned(run));
+    assert!(!is_tuned(dir.run(edit.into_iter().chain(["--no-tune"]))));
+    // What is kept is told, and of what it is.
+    let again = dir.run(tune.into_iter().chain(["--seed", "1"])).ok();
+    again.complains("this choice is kept, of seed 0: --again");
 }
 
 /// Length means nothing behind a norm, and one block has to reach the value alone.
