@@ -31,7 +31,8 @@ Exit codes:
   130  canceled by Ctrl-C; nothing is left half-written
 
 Environment:
-  RETCON_CACHE  where `retcon demo` keeps its model; otherwise `retcon` in the user's cache folder
+  RETCON_CACHE  where the demo's model, statistics, null spaces and tuned settings are kept;
+                otherwise `retcon` in the user's cache folder
   RETCON_LOG    what is logged, such as `retcon=debug`; overrides -v
   HF_HOME, HF_ENDPOINT, HF_TOKEN  where hub models are kept, come from, and the token to get them
   NO_COLOR      no colors";
@@ -219,13 +220,14 @@ pub(crate) struct Aliases {
     /// Blocks that may change: auto, all, 3, 4-7, -1
     #[arg(long, help_heading = SHORT, value_name = "BLOCKS", allow_hyphen_values = true)]
     pub(crate) blocks: Option<String>,
-    /// What of them may change: attention, mlp, mlp-up, mlp-down, norms, embeddings, head, all
+    /// What of them may change: attention, attention-qv, mlp, mlp-up, mlp-down, norms, embeddings, head,
+    /// all
     #[arg(long, help_heading = SHORT, value_name = "A,B")]
     pub(crate) components: Option<String>,
     /// What holds the weights near their old values: none, l2, linf
     #[arg(long, help_heading = SHORT, value_name = "KIND")]
     pub(crate) constraint: Option<String>,
-    /// How near
+    /// How near: the radius of that ball, in the unit of the method's settings
     #[arg(long, help_heading = SHORT, value_name = "R", allow_negative_numbers = true)]
     pub(crate) radius: Option<String>,
     /// Passes over the facts at most
@@ -255,10 +257,11 @@ pub(crate) struct Train {
     /// Blocks that are trained: all, 3, 4-7, -1
     #[arg(long, default_value = "all", allow_hyphen_values = true)]
     pub(crate) blocks: String,
-    /// What of them: attention, mlp, mlp-up, mlp-down, norms, embeddings, head, all
+    /// What of them: attention, attention-qv, mlp, mlp-up, mlp-down, norms, embeddings, head, all
     #[arg(long, default_value = "all", value_name = "A,B", value_delimiter = ',')]
     pub(crate) components: Vec<String>,
-    /// How: steps, batch, accumulate, learning_rate, warmup, decay, weight_decay; repeatable
+    /// A setting of the course of training: steps, batch, accumulate, learning_rate, warmup, decay,
+    /// weight_decay; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Of everything random

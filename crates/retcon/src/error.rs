@@ -328,7 +328,7 @@ pub enum Error {
         what: String,
     },
     /// The user has stopped the work.
-    #[error("stopped: nothing is kept")]
+    #[error("stopped")]
     Canceled,
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args as Group;
 
-/// Where statistics come from.
+/// Where statistics come from: the second moments of keys, `Σ k kᵀ` over what the MLPs' down-projections
+/// read.
 #[derive(Debug, Group)]
 #[command(next_help_heading = "Statistics")]
 pub(crate) struct Statistics {
@@ -28,7 +29,8 @@ pub(crate) struct Text {
     /// Tokens at most; otherwise the whole text, or until the estimate has converged
     #[arg(long, value_name = "N")]
     pub(crate) tokens: Option<u64>,
-    /// How much more surprising new keys may be than old ones where it has; 0: read it all
+    /// The estimate has converged where keys of new text are at most this much more surprising than
+    /// those that were counted; 0 reads the whole text
     #[arg(long, default_value_t = 0.15, value_name = "SHARE")]
     pub(crate) tolerance: f64,
 }

@@ -123,7 +123,7 @@ fn ctrl_c_ends_an_edit_and_leaves_nothing() {
     std::thread::sleep(std::time::Duration::from_millis(700));
     let pid = child.id().to_string();
     std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    Dir::finish(child).exits(130).complains("stopped: nothing is kept");
+    Dir::finish(child).exits(130).complains("error: stopped");
     assert_eq!(dir.names(), [""; 0]);
 }
 

@@ -44,7 +44,10 @@ const RADIUS: f64 = 0.03;
 /// Each setting, and what it means.
 pub const SETTINGS: &[(&str, &str)] = &[
     ("blocks", "blocks that may change: auto (two thirds of the depth), all, or 3 or 4-7 or -1"),
-    ("components", "what of them: attention, mlp, mlp-up, mlp-down, norms, embeddings, head, all"),
+    (
+        "components",
+        "what of them: attention, attention-qv, mlp, mlp-up, mlp-down, norms, embeddings, head, all",
+    ),
     ("constraint", "the ball around each old tensor: none, l2 or linf"),
     ("radius", "its radius, in the unit; null: 0.03 (of l2 times the root of the size)"),
     ("learning_rate", "Adam's step size, in the unit"),
