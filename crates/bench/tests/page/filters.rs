@@ -148,6 +148,41 @@ fn little_is_shown_as_well_as_much() {
 }
 
 #[test]
+fn what_is_infinite_is_shown_and_drawn() {
+    let destroyed = || {
+        let mut results = invented::results();
+        for row in results.rows.iter_mut().filter(|row| row.method == "lora") {
+            let at_the_end = row.curve.last_mut().map(|point| &mut point.scores);
+            for scores in [Some(&mut row.scores), at_the_end].into_iter().flatten() {
+                let drift = scores.get_mut(invented::DRIFT).unwrap();
+                (drift.mean, drift.high) = (f64::INFINITY, f64::INFINITY);
+            }
+        }
+        results
+    };
+    let Some((browser, url)) = shown([1280, 900], || written("infinite", &destroyed())) else {
+        return;
+    };
+    let cells = "return [...document.querySelectorAll('table.leaderboard tr')]
+        .filter((row) => row.querySelector('.method-name')?.textContent === 'lora')
+        .map((row) => [...row.querySelectorAll('.mean')].filter((mean) => mean.textContent === '∞').length)
+        .join(' ')";
+    assert_eq!(browser.text(cells), "1 1 1");
+    browser.click(&format!("[data-sort='{}']", invented::DRIFT));
+    assert!(browser.text(ORDER).ends_with(" lora"), "{}", browser.text(ORDER));
+    browser.go(&format!("{url}#curves?curve.metric={0}&plot.x={0}", invented::DRIFT));
+    let drawn = "return [...document.querySelectorAll('#curves title, #plot title')]
+        .filter((title) => title.textContent.includes('∞'))
+        .every((title) => !title.parentNode.outerHTML.includes('NaN') && !title.parentNode.outerHTML.includes('Infinity'))";
+    assert_eq!(browser.run(drawn), Value::Bool(true));
+    let n_drawn =
+        "return ['#curves', '#plot'].map((part) => [...document.querySelectorAll(`${part} title`)]
+        .filter((title) => title.textContent.includes('∞')).length).join(' ')";
+    assert_eq!(browser.text(n_drawn), "1 1");
+    assert_eq!(browser.errors(), Vec::<String>::new());
+}
+
+#[test]
 fn a_point_leads_to_its_row_and_keys_reach_definitions() {
     let Some((browser, _)) = opened([1280, 900]) else { return };
     let n_points = "return document.querySelectorAll('#plot .point').length";

@@ -41,7 +41,7 @@ const HEADLINES: [&str; 7] = [
     "neighbor.same.free",
 ];
 /// Numbers of an edit, beside those of questions.
-const DRIFT: &str = "text.kl";
+pub(crate) const DRIFT: &str = "text.kl";
 const SECONDS: &str = "time.edit";
 
 /// All results.
