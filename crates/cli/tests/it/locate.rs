@@ -119,7 +119,7 @@ fn a_model_that_knows_nothing_is_edited_at_blocks_by_depth() {
 }
 
 /// Makes `knowing`, a model that knows four capitals.
-fn teach_capitals(dir: &Dir, name: &str) {
+pub(crate) fn teach_capitals(dir: &Dir, name: &str) {
     let capitals = ["France => Paris", "Germany => Berlin", "Italy => Rome", "Spain => Madrid"];
     let facts = capitals.map(|fact| {
         let (country, capital) = fact.split_once(" => ").unwrap();

@@ -9,6 +9,7 @@ mod data;
 mod dir;
 mod edit;
 mod experiment;
+mod formats;
 mod hub;
 mod inspect;
 mod locate;
