@@ -179,6 +179,9 @@ fn say(shell: &Shell, job: &job::Trace, found: &Found) -> Result<()> {
             shell.say("")?;
         }
     }
+    if in_full && found.traces.iter().any(|trace| !trace.maps.is_empty()) {
+        shell.say(tables::LEGEND)?;
+    }
     for average in &found.averages {
         shell.say(format!("\n{}\n", tables::average(average)))?;
     }

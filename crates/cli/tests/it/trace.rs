@@ -13,6 +13,7 @@ fn a_trace_is_a_table_a_picture_and_json() {
         let model = fixture(name);
         let args = ["trace", text(&model), MARKED, "--samples", "2", "--out", "map.svg"];
         let run = dir.run(args).ok().says("hidden").says("best block").says("rance*");
+        let run = run.says("*: a token of the subject");
         run.complains("wrote map.svg");
         assert!(fs::read_to_string(dir.path("map.svg")).unwrap().contains("rance*"));
 

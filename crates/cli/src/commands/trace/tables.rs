@@ -6,6 +6,12 @@ use retcon::trace::{Attribution, Average, Map, Trace};
 use super::{Bag, SHARE};
 use crate::render::{bold, dim, one_line, percent, plural, right, short, table};
 
+/// What the marks and columns of [`map`] are.
+pub(super) const LEGEND: &str = "\
+*: a token of the subject
+p: how likely the answer is where the token's state at its best block is restored
+effect: how much more likely that is than in noise, in points of a percent";
+
 /// A prompt, its answer, and what the noise takes of it.
 pub(super) fn headline(trace: &Trace) -> String {
     let object = short(&trace.object);
