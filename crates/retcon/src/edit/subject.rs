@@ -1,6 +1,6 @@
 //! The edits of one subject, in tokens: everything that its value has to be right for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use retcon_model::Model;
 use retcon_model::generate::is_decoder;
@@ -139,7 +139,7 @@ impl Situation {
 fn groups(model: &Model, facts: &[Fact]) -> Result<Vec<Vec<usize>>> {
     // The first fact of the group of each.
     let mut first: Vec<usize> = Vec::new();
-    let (mut of_subject, mut of_key) = (HashMap::new(), HashMap::new());
+    let (mut of_subject, mut of_key) = (BTreeMap::new(), BTreeMap::new());
     for (i, fact) in facts.iter().enumerate() {
         first.push(i);
         let bare = Situation::new(model, &fact.prompt, &fact.target_new, true)?;
