@@ -64,7 +64,7 @@ impl Source for Told<'_> {
         let found = match self.kept.find(model, blocks)? {
             Some(found) => found.into(),
             None => {
-                before(model, blocks.len(), self.is_own).into_iter().for_each(note);
+                before(model, &self.kept, blocks, self.is_own)?.into_iter().for_each(note);
                 self.kept.statistics(ctx, model, blocks)?
             }
         };
@@ -75,9 +75,15 @@ impl Source for Told<'_> {
     }
 }
 
-/// What is to be known before statistics of so many blocks are computed.
-pub(crate) fn before(model: &Model, n_blocks: usize, is_own: bool) -> Vec<String> {
-    let needed = bytes(stats::peak_bytes(model, n_blocks));
+/// What is to be known before statistics of some blocks are computed.
+pub(crate) fn before(
+    model: &Model,
+    kept: &Kept,
+    blocks: &[usize],
+    is_own: bool,
+) -> retcon::Result<Vec<String>> {
+    let n_blocks = kept.planned(model, blocks)?.len();
+    let needed = bytes(stats::peak_bytes(model, n_blocks, kept.plan.window));
     let own = is_own.then(|| {
         "statistics of keys over the small text that comes with the program: it does for small \
          models, and a text of yours (--corpus) is better"
@@ -85,7 +91,7 @@ pub(crate) fn before(model: &Model, n_blocks: usize, is_own: bool) -> Vec<String
     });
     let blocks = plural(n_blocks, "block");
     let memory = format!("{needed} for the statistics of {blocks}, beside the model");
-    own.into_iter().chain([memory]).collect()
+    Ok(own.into_iter().chain([memory]).collect())
 }
 
 /// How far an estimate has come.

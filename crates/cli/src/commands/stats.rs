@@ -33,7 +33,7 @@ pub(crate) fn run(shell: &Shell, job: &Stats) -> Result<Outcome> {
     let (found, before) = match kept.find(&model, &blocks)? {
         Some(found) => (found.into(), None),
         None => {
-            for note in statistics::before(&model, blocks.len(), job.text.is_own()) {
+            for note in statistics::before(&model, &kept, &blocks, job.text.is_own())? {
                 shell.note(note)?;
             }
             let (found, before) = compute(shell, &model, &kept, &blocks)?;

@@ -1,6 +1,7 @@
 //! The safetensors format: open a file of dense tensors, write one.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::Path;
 
 use retcon_kernels::stored::{Bytes, Format, Stored};
@@ -113,23 +114,58 @@ pub fn write(
     let mut order: Vec<_> = tensors.iter().collect();
     // The widest numbers first, as the format asks for, so that all of them lie aligned.
     order.sort_by_key(|(_, stored)| std::cmp::Reverse(stored.format().block().1));
+    let mut parts = Vec::new();
+    for (name, stored) in order {
+        if stored.format().dense().is_none() {
+            let (path, found) = (path.to_owned(), stored.format().to_string());
+            return Err(Error::UnsupportedTensor { path, name: name.to_string(), found });
+        }
+        parts.push(Part {
+            name: name.clone(),
+            dtype: stored.format().to_string(),
+            shape: stored.shape().to_vec(),
+            n_bytes: stored.bytes().len(),
+            fill: Box::new(|to| to.write_all(stored.bytes())),
+        });
+    }
+    write_parts(path, &parts, metadata)
+}
+
+/// Writes bytes.
+type Fill<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
+
+/// A tensor that is to be written.
+pub struct Part<'a> {
+    /// Its name.
+    pub name: String,
+    /// The type of its numbers, as the format calls it.
+    pub dtype: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The bytes that it takes.
+    pub n_bytes: usize,
+    /// Writes them, so that they need not lie in memory as they do in the file.
+    pub fill: Box<Fill<'a>>,
+}
+
+/// Writes `parts`, those of the widest numbers first, and the texts of `metadata` to a file at `path`.
+///
+/// # Errors
+/// [`Error::Io`], and then no file is left.
+pub fn write_parts(
+    path: &Path,
+    parts: &[Part<'_>],
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
     let mut header = Map::new();
     if !metadata.is_empty() {
         header.insert("__metadata__".into(), json!(metadata));
     }
     let mut start = 0;
-    for (name, stored) in &order {
-        if stored.format().dense().is_none() {
-            let (path, found) = (path.to_owned(), stored.format().to_string());
-            return Err(Error::UnsupportedTensor { path, name: name.to_string(), found });
-        }
-        let end = start + stored.bytes().len();
-        let info = json!({
-            "dtype": stored.format().to_string(),
-            "shape": stored.shape(),
-            "data_offsets": [start, end],
-        });
-        header.insert(name.to_string(), info);
+    for Part { name, dtype, shape, n_bytes, .. } in parts {
+        let end = start + n_bytes;
+        let info = json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]});
+        header.insert(name.clone(), info);
         start = end;
     }
     let mut header = Value::Object(header).to_string().into_bytes();
@@ -137,7 +173,7 @@ pub fn write(
     atomic::write(path, |to| {
         to.write_all(&(header.len() as u64).to_le_bytes())?;
         to.write_all(&header)?;
-        order.iter().try_for_each(|(_, stored)| to.write_all(stored.bytes()))
+        parts.iter().try_for_each(|part| (part.fill)(to))
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::moment::Moment;
 use retcon_kernels::rows::gather_rows;
@@ -12,12 +12,12 @@ use retcon_model::tap::Tap;
 use retcon_model::{Batch, Model, Site, Spot};
 
 use super::convergence::{Held, surprise};
+use super::memory::at_once;
 use super::windows::windows;
 use super::{About, Statistics, file, fingerprint, n_needed};
 use crate::data::Corpus;
 use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
-use crate::linalg::to_mat;
 
 /// How statistics are computed.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,26 +37,13 @@ impl Default for Plan {
     }
 }
 
-/// Bytes that the moments of `n_blocks` blocks take in memory, and in their file.
-pub fn n_bytes(model: &Model, n_blocks: usize) -> u64 {
-    let width = model.spec().d_mlp as u64;
-    n_blocks as u64 * width * (width + 1) / 2 * size_of::<f64>() as u64
-}
-
-/// Bytes that computing them takes at most, beside the model: each look at how far they have come
-/// writes one out as a matrix, and again as its factor.
-pub fn peak_bytes(model: &Model, n_blocks: usize) -> u64 {
-    let width = model.spec().d_mlp as u64;
-    n_bytes(model, n_blocks) + 3 * width * width * size_of::<f64>() as u64
-}
-
 /// What people call the moment of a block.
 pub fn name(block: usize) -> String {
     format!("the second moment of the keys of block {block}")
 }
 
 /// Sequences, shuffled, that no moment sees and whose keys tell how far it has come.
-const HELD: usize = 8;
+pub(super) const HELD: usize = 8;
 
 /// How often a pass that can be resumed writes down how far it is.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(20);
@@ -90,7 +77,7 @@ pub fn collect(
         return Err(Error::NoBlock { block: last, n_blocks });
     }
     let model = &model.base();
-    let mut texts = corpus.texts.clone();
+    let mut texts: Vec<&str> = corpus.texts.iter().map(String::as_str).collect();
     Random::new(0).shuffle(&mut texts);
     let mut sequences = windows(model, &texts, plan.window)?;
     let width = model.spec().d_mlp;
@@ -130,14 +117,6 @@ pub fn collect(
         }
     }
     Ok(done)
-}
-
-/// Tokens that run at once: what a key and what makes it take for each fits into some tens of
-/// megabytes; and no more than `most`, so that there is something to report.
-fn at_once(model: &Model, most: usize) -> usize {
-    const BYTES: usize = 64 << 20;
-    let per_token = 4 * (3 * model.spec().d_mlp + 8 * model.spec().d_model);
-    (BYTES / per_token).clamp(256, 4096).min(most.max(256))
 }
 
 impl Statistics {
@@ -232,8 +211,7 @@ impl Pass<'_> {
     fn add(&self, sequences: &[Vec<u32>], so_far: &mut Statistics) -> Result<()> {
         let batch = Batch::new(sequences)?;
         let begins = self.begins(&batch);
-        let rows: Vec<u32> =
-            (0..batch.tokens().len() as u32).filter(|row| !begins.contains(row)).collect();
+        let rows = self.counted(&batch, &begins);
         let mut keys = Keys { rows: &rows, begins: begins.first(), into: so_far };
         self.pass(&batch, &mut keys)?;
         so_far.about.n_tokens += rows.len() as u64;
@@ -252,6 +230,11 @@ impl Pass<'_> {
         }
     }
 
+    /// The other rows.
+    fn counted(&self, batch: &Batch, begins: &[u32]) -> Vec<u32> {
+        (0..batch.tokens().len() as u32).filter(|row| !begins.contains(row)).collect()
+    }
+
     /// Runs `batch` as far as it has to, with `tap` at every site.
     fn pass(&self, batch: &Batch, tap: &mut dyn Tap) -> Result<()> {
         let rows: Vec<u32> = (0..batch.tokens().len() as u32).collect();
@@ -260,25 +243,38 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The keys of `blocks` in `sequences`, in columns.
+    /// The keys of `blocks` in `sequences`, as many of which run at once as for the moments.
     fn keys_of(&self, sequences: &[Vec<u32>], blocks: &[usize]) -> Result<Held> {
-        let mut held = Held::new();
-        if sequences.is_empty() {
-            return Ok(held);
+        let mut held: Held = blocks.iter().map(|&block| (block, Vec::new())).collect();
+        let mut left = sequences;
+        while !left.is_empty() {
+            let (now, later) = left.split_at(self.next(left, usize::MAX));
+            let batch = Batch::new(now)?;
+            let rows = self.counted(&batch, &self.begins(&batch));
+            self.pass(&batch, &mut Aside { rows: &rows, into: &mut held })?;
+            left = later;
         }
-        let batch = Batch::new(sequences)?;
-        let begins = self.begins(&batch);
-        let rows = (0..batch.tokens().len() as u32).filter(|row| !begins.contains(row));
-        let rows = Tensor::from_iter(rows, &Device::Cpu)?;
-        let site = |&block: &usize| Site::Block(block, Spot::MlpKey);
-        let mut seen = retcon_model::tap::Record::only(blocks.iter().map(site));
-        self.pass(&batch, &mut seen)?;
-        for &block in blocks {
-            let keys = seen.seen[&site(&block)].to_device(&Device::Cpu)?;
-            let keys = keys.to_dtype(DType::F32)?.index_select(&rows, 0)?;
-            held.insert(block, to_mat(&keys)?.transpose().to_owned());
-        }
+        held.retain(|_, pieces| !pieces.is_empty());
         Ok(held)
+    }
+}
+
+/// Sets the keys that pass aside.
+struct Aside<'a> {
+    /// The rows that count.
+    rows: &'a [u32],
+    into: &'a mut Held,
+}
+
+impl Tap for Aside<'_> {
+    fn at(&mut self, site: Site, x: Var) -> retcon_model::Result<Var> {
+        if let Site::Block(block, Spot::MlpKey) = site
+            && let Some(pieces) = self.into.get_mut(&block)
+        {
+            let keys = gather_rows(&x, self.rows)?.into_value();
+            pieces.push(keys.to_device(&Device::Cpu)?.to_dtype(DType::F32)?);
+        }
+        Ok(x)
     }
 }
 
@@ -302,5 +298,44 @@ impl Tap for Keys<'_> {
             }
         }
         Ok(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Tensor;
+    use retcon_model::Options;
+
+    use super::super::{n_bytes, peak_bytes};
+    use super::*;
+
+    /// Held keys ran all at once and lay there in double precision, and the memory that was told knew
+    /// nothing of them.
+    #[test]
+    fn no_more_lies_in_memory_than_is_told() {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/llama");
+        let model = &Model::open(&fixture, &Options::default()).unwrap();
+        let corpus = Corpus::own();
+        let texts: Vec<&str> = corpus.texts.iter().map(String::as_str).collect();
+        let blocks: Vec<usize> = (0..model.spec().n_blocks).collect();
+        for window in [40, 100_000] {
+            let plan = &Plan { window, ..Plan::default() };
+            let sequences = &windows(model, &texts, window).unwrap()[..HELD];
+            let longest = sequences.iter().map(Vec::len).max().unwrap();
+            let pass = Pass { model, last: blocks.len() - 1, at_once: 2 * longest, plan };
+            let held = pass.keys_of(sequences, &blocks).unwrap();
+            let pieces = held.values().flatten();
+            assert!(pieces.clone().all(|piece| piece.dims()[0] <= pass.at_once));
+            assert!(held.values().all(|pieces| pieces.len() >= HELD / 2), "in one run");
+            // One of two factors of a look, and what is there all the time.
+            let numbers: usize = pieces.map(Tensor::elem_count).sum();
+            let width = model.spec().d_mlp;
+            let factor = width * width * size_of::<f64>();
+            let lies = n_bytes(model, blocks.len()) as usize + numbers * size_of::<f32>() + factor;
+            let told = peak_bytes(model, blocks.len(), window) as usize;
+            assert!(lies <= told, "{window}: {lies} {told}");
+            let longer = peak_bytes(model, blocks.len(), 2 * window);
+            assert!((longer as usize > told) == (window == 40), "{window}: {longer} {told}");
+        }
     }
 }

@@ -6,14 +6,17 @@
 
 use std::collections::BTreeMap;
 
-use faer::Mat;
+use candle_core::Tensor;
 use retcon_kernels::moment::Moment;
 
 use crate::error::Result;
-use crate::linalg::{Factor, mean};
+use crate::linalg::{Factor, mean, to_mat};
 
-/// Keys that no moment is to see, `[width, n]`, block by block.
-pub(super) type Held = BTreeMap<usize, Mat<f64>>;
+/// Keys that no moment is to see, a row each, block by block and as they were run.
+pub(super) type Held = BTreeMap<usize, Vec<Tensor>>;
+
+/// Keys that are solved for at once.
+pub(super) const AT_ONCE: usize = 256;
 
 /// For each block, the mean of `kᵀ C⁻¹ k / width` over the held keys `k`.
 ///
@@ -24,13 +27,20 @@ pub(super) fn surprise(
     held: &Held,
 ) -> Result<BTreeMap<usize, f64>> {
     let mut surprise = BTreeMap::new();
-    for (&block, keys) in held {
+    for (&block, pieces) in held {
         let Some(moment) = moments.get(&block) else { continue };
         let factor = Factor::new(&mean(moment), &super::collect::name(block))?;
-        let solved = factor.solve(keys.as_ref());
-        let n = keys.ncols().max(1) * keys.nrows();
-        let total: f64 = (0..keys.ncols()).map(|i| keys.col(i).transpose() * solved.col(i)).sum();
-        surprise.insert(block, total / n as f64);
+        let (mut total, mut n) = (0.0, 0);
+        for piece in pieces {
+            let n_keys = piece.dim(0)?;
+            for from in (0..n_keys).step_by(AT_ONCE) {
+                let keys = to_mat(&piece.narrow(0, from, AT_ONCE.min(n_keys - from))?)?;
+                let solved = factor.solve(keys.transpose());
+                total += (0..keys.nrows()).map(|i| keys.row(i) * solved.col(i)).sum::<f64>();
+            }
+            n += n_keys * moment.width();
+        }
+        surprise.insert(block, total / n.max(1) as f64);
     }
     Ok(surprise)
 }

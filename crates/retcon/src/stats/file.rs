@@ -1,12 +1,14 @@
 //! Statistics as a file (docs/formats.md): safetensors with a JSON header.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use retcon_kernels::moment::Moment;
-use retcon_model::atomic;
-use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
+use retcon_kernels::stored::Bytes;
+use retcon_model::checkpoint::safetensors::{Part, write_parts};
+use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Statistics};
@@ -37,23 +39,40 @@ pub fn write(statistics: &Statistics, path: &Path) -> Result<()> {
     let header = Header { version: VERSION, about: about.clone(), n_rows };
     let header = serde_json::to_string(&header).expect("a header has string keys");
     let moments = moments.iter().map(|(block, moment)| {
-        let numbers = moment.triangle();
-        let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-        (format!("blocks.{block}.mlp.key.moment"), Dtype::F64, numbers.len(), bytes)
+        let name = format!("blocks.{block}.mlp.key.moment");
+        part(name, "F64", moment.triangle(), f64::to_le_bytes)
     });
     let begins = begins.iter().map(|(block, key)| {
-        let bytes: Vec<u8> = key.iter().flat_map(|x| x.to_le_bytes()).collect();
-        (format!("blocks.{block}.mlp.key.begins"), Dtype::F32, key.len(), bytes)
+        part(format!("blocks.{block}.mlp.key.begins"), "F32", key, f32::to_le_bytes)
     });
-    let tensors: Vec<_> = moments.chain(begins).collect();
-    let bad = |error: safetensors::SafeTensorError| bad(path, error.to_string());
-    let mut views = Vec::new();
-    for (name, dtype, n, bytes) in &tensors {
-        views.push((name, TensorView::new(*dtype, vec![*n], bytes).map_err(bad)?));
-    }
-    let metadata = [(KEY.to_owned(), header)].into_iter().collect();
-    let bytes = serialize(views, Some(metadata)).map_err(bad)?;
-    Ok(atomic::write(path, |to| to.write_all(&bytes))?)
+    let parts: Vec<_> = moments.chain(begins).collect();
+    Ok(write_parts(path, &parts, &BTreeMap::from([(KEY.to_owned(), header)]))?)
+}
+
+/// Numbers of a file. They are as large as all else, so there is no copy of all of them.
+fn part<'a, T: Copy, const N: usize>(
+    name: String,
+    dtype: &str,
+    numbers: &'a [T],
+    bytes: fn(T) -> [u8; N],
+) -> Part<'a> {
+    /// Numbers that are written at once.
+    const SOME: usize = 8192;
+    let fill = move |to: &mut dyn Write| {
+        let some = |some: &[T]| some.iter().flat_map(|&x| bytes(x)).collect::<Vec<u8>>();
+        numbers.chunks(SOME).try_for_each(|numbers| to.write_all(&some(numbers)))
+    };
+    let (dtype, shape, n_bytes) = (dtype.to_owned(), vec![numbers.len()], numbers.len() * N);
+    Part { name, dtype, shape, n_bytes, fill: Box::new(fill) }
+}
+
+/// What the statistics at `path` were computed from, and their blocks.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn about(path: &Path) -> Result<(About, Vec<usize>)> {
+    let header = header(path, &map(path)?)?;
+    Ok((header.about, header.n_rows.into_keys().collect()))
 }
 
 /// Reads the statistics at `path`.
@@ -61,17 +80,9 @@ pub fn write(statistics: &Statistics, path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::BadStatistics`] where the file is something else or doesn't hold together.
 pub fn read(path: &Path) -> Result<Statistics> {
-    let bytes = std::fs::read(path).map_err(|error| bad(path, error.to_string()))?;
+    let bytes = map(path)?;
+    let header = header(path, &bytes)?;
     let broken = |error: safetensors::SafeTensorError| bad(path, error.to_string());
-    let (_, head) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let header = head.metadata().as_ref().and_then(|texts| texts.get(KEY));
-    let header = header.ok_or_else(|| bad(path, format!("it has no `{KEY}` in its metadata")))?;
-    let header: Header =
-        serde_json::from_str(header).map_err(|error| bad(path, error.to_string()))?;
-    if header.version != VERSION {
-        let what = format!("it is of version {}, this reads {VERSION}", header.version);
-        return Err(bad(path, what));
-    }
     let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
     let (mut moments, mut begins) = (BTreeMap::new(), BTreeMap::new());
     for (&block, &n_rows) in &header.n_rows {
@@ -86,6 +97,26 @@ pub fn read(path: &Path) -> Result<Statistics> {
         }
     }
     Ok(Statistics { about: header.about, moments, begins, spaces: super::Spaces::default() })
+}
+
+/// The bytes of the file, read when they are looked at.
+fn map(path: &Path) -> Result<Bytes> {
+    let mapped = File::open(path).and_then(|file| Bytes::map(&file));
+    mapped.map_err(|error| bad(path, error.to_string()))
+}
+
+fn header(path: &Path, bytes: &[u8]) -> Result<Header> {
+    let (_, head) =
+        SafeTensors::read_metadata(bytes).map_err(|error| bad(path, error.to_string()))?;
+    let header = head.metadata().as_ref().and_then(|texts| texts.get(KEY));
+    let header = header.ok_or_else(|| bad(path, format!("it has no `{KEY}` in its metadata")))?;
+    let header: Header =
+        serde_json::from_str(header).map_err(|error| bad(path, error.to_string()))?;
+    if header.version != VERSION {
+        let what = format!("it is of version {}, this reads {VERSION}", header.version);
+        return Err(bad(path, what));
+    }
+    Ok(header)
 }
 
 fn bad(path: &Path, what: String) -> Error {

@@ -1,5 +1,6 @@
 //! Statistics that are kept in a folder from one use to the next.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,6 +47,23 @@ impl Kept {
         Ok(self.there(model)?.filter(is_enough))
     }
 
+    /// All blocks that are computed where those of `blocks` are not there: what is there of others is
+    /// computed again with these, in one pass.
+    ///
+    /// # Errors
+    /// Where the file is broken.
+    pub fn planned(&self, model: &Model, blocks: &[usize]) -> Result<Vec<usize>> {
+        let mut all: BTreeSet<usize> = blocks.iter().copied().collect();
+        let path = self.path(model)?;
+        if path.is_file() {
+            let (about, there) = file::about(&path)?;
+            if about.is_of(model)? {
+                all.extend(there);
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+
     /// Those that are there already, of whatever blocks.
     fn there(&self, model: &Model) -> Result<Option<Statistics>> {
         let path = self.path(model)?;
@@ -69,20 +87,11 @@ impl Source for Kept {
         model: &Model,
         blocks: &[usize],
     ) -> Result<Arc<Statistics>> {
-        let mut all = blocks.to_vec();
-        let mut shorter = None;
-        match self.there(model)? {
-            Some(found) if !has_all(&found, blocks) => {
-                // What is there of other blocks is computed again with these, in one pass.
-                all.extend(found.moments.keys());
-            }
+        let shorter = match self.there(model)?.filter(|found| has_all(found, blocks)) {
             Some(found) if found.is_enough(&self.plan) => return Ok(Arc::new(found)),
-            Some(found) => {
-                all.extend(found.moments.keys());
-                shorter = Some(found);
-            }
-            None => {}
-        }
+            shorter => shorter,
+        };
+        let all = self.planned(model, blocks)?;
         let path = self.path(model)?;
         std::fs::create_dir_all(&self.folder).map_err(|error| crate::Error::BadFolder {
             path: self.folder.clone(),

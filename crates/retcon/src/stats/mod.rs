@@ -8,6 +8,7 @@ mod collect;
 mod convergence;
 mod file;
 mod kept;
+mod memory;
 mod merge;
 mod once;
 mod spaces;
@@ -25,9 +26,10 @@ use retcon_model::{Model, Spec, WeightId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use collect::{Plan, collect, n_bytes, name, peak_bytes};
+pub use collect::{Plan, collect, name};
 pub use file::{read, write};
 pub use kept::Kept;
+pub use memory::{n_bytes, peak_bytes};
 pub use once::Once;
 pub use spaces::Spaces;
 
@@ -84,6 +86,12 @@ pub struct About {
 }
 
 impl About {
+    /// Whether it is of `model`, as far as it goes.
+    fn is_of(&self, model: &Model) -> Result<bool> {
+        let n_blocks = self.n_blocks;
+        Ok(n_blocks <= model.spec().n_blocks && fingerprint(model, n_blocks)? == self.model)
+    }
+
     /// The texts that were read, by content.
     fn texts(&self) -> &[String] {
         match self.parts.as_slice() {
@@ -99,8 +107,7 @@ impl Statistics {
     /// # Errors
     /// Where the model's files can't be read.
     pub fn is_of(&self, model: &Model) -> Result<bool> {
-        let n_blocks = self.about.n_blocks;
-        Ok(n_blocks <= model.spec().n_blocks && fingerprint(model, n_blocks)? == self.about.model)
+        self.about.is_of(model)
     }
 
     /// Makes sure that they, which were read at `path`, are of `model`.

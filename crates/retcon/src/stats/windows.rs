@@ -4,13 +4,20 @@ use retcon_model::Model;
 
 use crate::error::Result;
 
+/// Tokens of the longest sequence where `window` of a text are wanted in each.
+pub(super) fn longest(model: &Model, window: usize) -> usize {
+    let tokenizer = model.tokenizer();
+    let around = tokenizer.prefix().len() + tokenizer.suffix().len();
+    let room = model.spec().n_positions.saturating_sub(around);
+    window.clamp(1, room.max(1)) + around
+}
+
 /// `texts` as sequences of at most `window` tokens, each behind what begins a sequence. A text that
 /// doesn't fit beside those before it begins another sequence.
-pub(super) fn windows(model: &Model, texts: &[String], window: usize) -> Result<Vec<Vec<u32>>> {
+pub(super) fn windows(model: &Model, texts: &[&str], window: usize) -> Result<Vec<Vec<u32>>> {
     let tokenizer = model.tokenizer();
     let (prefix, suffix) = (tokenizer.prefix(), tokenizer.suffix());
-    let room = model.spec().n_positions.saturating_sub(prefix.len() + suffix.len());
-    let window = window.clamp(1, room.max(1));
+    let window = longest(model, window) - prefix.len() - suffix.len();
     let mut windows: Vec<Vec<u32>> = Vec::new();
     let mut open: Vec<u32> = Vec::new();
     let mut close = |open: &mut Vec<u32>| {

@@ -88,6 +88,18 @@ fn what_was_computed_apart_is_what_both_texts_give() {
     refuse(&changed, "they are of other blocks");
 }
 
+#[test]
+fn blocks_that_are_kept_are_counted_where_they_are_computed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model("llama");
+    let source = kept(folder.path(), Some(600), 0.0);
+    assert_eq!(source.planned(&model, &[1]).unwrap(), [1]);
+    with_ctx(0, &Nothing, |ctx| source.statistics(ctx, &model, &[1])).unwrap();
+    assert_eq!(source.planned(&model, &[0]).unwrap(), [0, 1]);
+    let found = with_ctx(0, &Nothing, |ctx| source.statistics(ctx, &model, &[0])).unwrap();
+    assert_eq!(found.moments.keys().copied().collect::<Vec<_>>(), [0, 1]);
+}
+
 /// Statistics in single precision were found for a model that rounds its weights.
 #[test]
 fn weights_that_are_rounded_are_another_model() {
