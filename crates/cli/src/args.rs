@@ -186,8 +186,6 @@ pub(crate) struct Edit {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) aliases: Aliases,
-    #[command(flatten)]
-    pub(crate) statistics: Statistics,
     /// Of everything random
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -212,6 +210,9 @@ pub(crate) struct Edit {
     /// Write the delta even where the edit failed
     #[arg(long)]
     pub(crate) keep_failed: bool,
+    // Last, as its heading is over all that follows.
+    #[command(flatten)]
+    pub(crate) statistics: Statistics,
 }
 
 /// Short ways to say `--set` for what is set most often.

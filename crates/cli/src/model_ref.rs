@@ -109,7 +109,7 @@ impl ModelRef {
 pub(crate) fn read_delta(path: &Path) -> Result<Delta> {
     file::read(path).map_err(|error| match error {
         Error::BadHeader { .. } => advised(
-            format!("{} is no delta, or a damaged one: {error}", path.display()),
+            format!("no delta, or a damaged one: {error}"),
             "deltas are files that `retcon edit` has written; facts and texts have flags of their own",
         ),
         other => other.into(),

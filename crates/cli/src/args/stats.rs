@@ -42,14 +42,15 @@ pub(crate) struct Stats {
     /// Of these blocks: all, 5, 4-8; otherwise of those that rome and memit choose by depth
     #[arg(long, value_name = "BLOCKS")]
     pub(crate) blocks: Option<String>,
-    #[command(flatten)]
-    pub(crate) text: Text,
     /// Add up these files, of one model and several texts, in place of computing; repeatable
     #[arg(long, value_name = "FILE", requires = "out", conflicts_with_all = ["blocks", "corpus", "window", "tokens", "tolerance"])]
     pub(crate) merge: Vec<PathBuf>,
     /// Also write them to this file
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    // Last, as its heading is over all that follows.
+    #[command(flatten)]
+    pub(crate) text: Text,
 }
 
 #[derive(Debug, Group)]
@@ -66,9 +67,10 @@ pub(crate) struct Tune {
     /// by itself has 30
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) minutes: Option<f64>,
-    #[command(flatten)]
-    pub(crate) statistics: Statistics,
     /// Of everything random
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    // Last, as its heading is over all that follows.
+    #[command(flatten)]
+    pub(crate) statistics: Statistics,
 }

@@ -193,7 +193,8 @@ fn deltas_that_are_none() {
         vec!["apply", text(&model), "facts.txt"],
         vec!["ask", text(&model), "x", "--delta", "facts.txt"],
     ] {
-        let run = dir.run(args).exits(1).complains("facts.txt is no delta, or a damaged one");
+        let run =
+            dir.run(args).exits(1).complains("no delta, or a damaged one: facts.txt: no safe");
         run.complains("hint: deltas are files that `retcon edit` has written");
     }
 }

@@ -103,6 +103,9 @@ fn help_documents_the_exit_codes() {
     let dir = Dir::new();
     dir.run(["--help"]).ok().says("the edit failed").says("130").says("RETCON_CACHE");
     dir.run(["--version"]).ok().says("retcon ");
+    // A group's heading is over its own flags alone.
+    let help = dir.run(["edit", "--help"]).ok().stdout;
+    assert!(help.find("--keep-failed") < help.find("Statistics:"), "{help}");
     dir.run(["frobnicate"]).exits(2).complains("frobnicate");
 }
 
