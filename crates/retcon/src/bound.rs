@@ -2,8 +2,8 @@
 //! (arXiv 2012.00363, equation 3), measured on held-out texts instead of in weights.
 //!
 //! A change is held back to a share by the method that made it: one that edits inside of a ball edits
-//! again in a smaller one, any other change is scaled. The share is found by bisection of its logarithm, and what is
-//! given has been measured, not extrapolated.
+//! again in a smaller one, any other change is scaled. The share is found by bisection of its
+//! logarithm, and what is given has been measured, not extrapolated.
 
 use std::sync::Arc;
 

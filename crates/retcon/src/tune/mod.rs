@@ -95,7 +95,7 @@ const N_TEXTS: usize = 16;
 const N_FACTS_MIN: usize = 3;
 
 /// Chooses settings of `method`, beside those that are `given`, for `model`, without its deltas, in about
-/// the time that is given as well: the first candidate is tried in any case, and a trial that was begun ends.
+/// as much time as there is: the first candidate is tried in any case, and a trial that was begun ends.
 ///
 /// # Errors
 /// [`Error::KnowsTooLittle`] where the model knows too few of the facts that come with the library,
