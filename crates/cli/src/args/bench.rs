@@ -116,7 +116,7 @@ pub(crate) struct Verify {
     /// Also write the summary to this file, as Markdown
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
-    /// Of everything random
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    /// Of everything random; otherwise that of the edit, so that it is measured over the same texts
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
 }

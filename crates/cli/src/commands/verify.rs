@@ -27,9 +27,12 @@ pub(crate) fn run(shell: &Shell, job: &Verify) -> Result<Outcome> {
         let what = "the deltas don't say which facts they edit";
         bail!(advised(what, "give the facts that must hold with --facts"));
     }
+    // The texts that the edit itself was measured over, and held back by.
+    let of_edit = after.deltas()[base..].first().map(|delta| delta.record.seed);
+    let seed = job.seed.or(of_edit).unwrap_or(0);
     let spinner = progress::spinner(shell, "measuring");
     let counts = Counts { paraphrases: 4, neighbors: 6, unrelated: 12 };
-    let measured = compare(&before, &after, &facts, counts, job.seed);
+    let measured = compare(&before, &after, &facts, counts, seed);
     spinner.finish_and_clear();
     let measured = measured?;
     let checks = checks(job, &measured);

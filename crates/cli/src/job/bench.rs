@@ -61,7 +61,7 @@ pub(crate) struct Verify {
     pub(crate) facts: Option<Vec<Fact>>,
     pub(crate) limits: Limits,
     pub(crate) markdown: Option<PathBuf>,
-    pub(crate) seed: u64,
+    pub(crate) seed: Option<u64>,
 }
 
 /// What an edit must keep to; what is not given is only reported.

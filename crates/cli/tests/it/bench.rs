@@ -349,6 +349,16 @@ fn an_edit_is_held_back_to_a_bound_on_the_drift() {
     let bound = drift(&free) / 4.0;
     let (_, held) = edit(&["--seed", "3", "--max-drift", &bound.to_string()]);
     assert!(drift(&held) <= bound * 1.001, "{} {bound}", drift(&held));
+    // And so the gate measures the edit's, unless it is given a seed.
+    let delta = held["delta"]["file"].as_str().unwrap_or_else(|| panic!("{held}"));
+    let verify = |more: &[&str]| {
+        let run =
+            dir.run([&["verify", &model, delta, "--max-drift", "1", "--json"][..], more].concat());
+        let json: Value = serde_json::from_str(&run.stdout).unwrap();
+        drift(&json)
+    };
+    assert_eq!(verify(&[]), drift(&held));
+    assert!(verify(&["--seed", "0"]) != drift(&held));
     let (none, error) = edit(&["--max-drift", "1e-30"]);
     assert_eq!(none.code, 1);
     assert!(error["error"].as_str().unwrap().contains("no change stays within"), "{error}");
