@@ -212,7 +212,7 @@ fn toolkit_hint(error: &retcon::Error) -> Option<&'static str> {
         }
         E::NoNullSpace { .. } => "try --set threshold=..., larger, or another method",
         E::TooLarge { .. } => {
-            "try fewer steps, a smaller --set clamp=..., another block, or rome with all keys the same"
+            "try fewer steps, a smaller learning_rate, rate or clamp (--set), or another block"
         }
         E::SharedBlocks { .. } => "use ft, which changes shared weights for all of their blocks",
         E::Diverged { .. } => "try a smaller --lr, or a --constraint",
