@@ -6,6 +6,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use retcon::data::Case;
 use retcon::data::datasets::{Beside, Dataset, detect};
+use retcon::eval::held::KEPT;
 use retcon::stats::Source;
 use retcon::{Ctx, Model};
 use retcon_bench::{Asking, Chosen, Plan, Selection, Store, meet, run as work, select};
@@ -176,7 +177,7 @@ fn note_silence(shell: &Shell, store: &Store, n_cases: usize) -> Result<()> {
 /// The bytes that workers on a model take at most.
 fn needed(model: &Model, n_workers: usize) -> u64 {
     /// What is kept of held-out texts, and logits that are alive at once.
-    const MEASURING: usize = 512 << 20;
+    const MEASURING: usize = KEPT + (256 << 20);
     let spec = model.spec();
     let bases = || model.weights().iter().map(|(_, param)| param.base());
     let held: usize = bases().map(|base| base.n_bytes()).sum();

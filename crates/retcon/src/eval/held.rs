@@ -114,8 +114,8 @@ const POSITIONS: usize = 64;
 /// Tokens that run at once.
 const TOKENS: usize = 2048;
 
-/// Bytes that may be kept of what the model without an edit does; beyond, it does most of that again.
-const KEPT: usize = 512 << 20;
+/// Bytes that may be kept of what the model without an edit does; beyond that, it does most of it again.
+pub const KEPT: usize = 512 << 20;
 
 impl Held {
     /// Runs `texts` through `before`. Texts longer than what the model takes are left out.
