@@ -281,7 +281,8 @@ impl Editor for FineTuning {
         self.delta(ctx, model, facts, &ids, &unknowns, outcome)
     }
 
-    /// Inside of a ball it is made again, in a smaller one.
+    /// Inside of a ball it is made again, in a smaller one; scaled where no one number is the radius of
+    /// all of them.
     fn held_back(
         &self,
         ctx: &Ctx<'_>,
@@ -290,10 +291,13 @@ impl Editor for FineTuning {
         whole: &Delta,
         share: f64,
     ) -> Result<Delta> {
-        if self.settings.constraint == Constraint::None {
-            return scaled(whole, share);
-        }
-        let radius = Some(share * self.settings.radius.unwrap_or(RADIUS));
+        let Settings { constraint, radius, unit, .. } = &self.settings;
+        let radius = match (constraint, radius, unit) {
+            (Constraint::None, ..) | (Constraint::L2, None, Unit::Absolute) => {
+                return scaled(whole, share);
+            }
+            (_, radius, _) => Some(share * radius.unwrap_or(RADIUS)),
+        };
         let settings = Settings { radius, ..self.settings.clone() };
         Self { name: self.name, settings }.edit(ctx, model, facts)
     }

@@ -127,6 +127,30 @@ fn the_bound_of_an_edit_is_measured_over_the_texts_of_its_report() {
     }
 }
 
+/// A ball whose radius grows with the tensor's size was made again as one of a small number.
+#[test]
+fn a_change_is_held_back_to_its_share_in_every_kind_of_ball() {
+    let model = model("llama");
+    let facts = facts(&["The capital of {France} is => Berlin"]);
+    let method = retcon::Method::find("ft").unwrap();
+    // Wide steps, so that every change ends at the edge of its ball.
+    for ball in [
+        json!({"constraint": "l2", "unit": "absolute", "learning_rate": 1.0}),
+        json!({"constraint": "l2", "unit": "rms", "learning_rate": 1.0}),
+        json!({"constraint": "linf", "learning_rate": 1.0}),
+    ] {
+        let mut settings = ball.as_object().unwrap().clone();
+        settings.extend([("steps".into(), json!(4)), ("margin".into(), json!(1e9))]);
+        let editor = (method.editor)(settings).unwrap();
+        let share = with_ctx(0, &Nothing, |ctx| {
+            let whole = editor.edit(ctx, &model, &facts).unwrap();
+            let half = editor.held_back(ctx, &model, &facts, &whole, 0.5).unwrap();
+            half.norm().unwrap() / whole.norm().unwrap()
+        });
+        assert!((share - 0.5).abs() < 0.05, "{ball}: {share}");
+    }
+}
+
 #[test]
 fn questions_of_a_fact_come_before_made_ones() {
     let line = r#"{"prompt": "The capital of {France} is", "target_new": "Berlin",
