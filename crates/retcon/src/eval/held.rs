@@ -176,15 +176,13 @@ impl Held {
             .flat_map(|text| (0..text.at.len()).map(|i| text.targets.get(i).copied()));
         let targets: Vec<Option<u32>> = targets.collect();
         let mut rows = Vec::with_capacity(targets.len());
-        for (chunk, (targets, at)) in
-            targets.chunks(POSITIONS).zip(chunks(targets.len())).enumerate()
-        {
+        for (chunk, at) in chunks(targets.len()).enumerate() {
             let q = logits(after, x, at.clone())?;
             let p = match &run.kept {
                 Some(kept) => kept.said[chunk].clone(),
-                None => logits(before, &run.x, at)?,
+                None => logits(before, &run.x, at.clone())?,
             };
-            rows.extend(compare(&p, &q, targets)?);
+            rows.extend(compare(&p, &q, &targets[at])?);
         }
         Ok(rows)
     }
