@@ -1,5 +1,7 @@
 //! Activation functions, alone and multiplied by a second input.
 
+use std::fmt;
+
 use candle_core::Tensor;
 
 use crate::autograd::Var;
@@ -20,6 +22,17 @@ pub enum Activation {
     GeluTanh,
     /// `max(x, 0)`.
     Relu,
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silu => "SiLU",
+            Self::GeluErf => "GELU",
+            Self::GeluTanh => "GELU by tanh",
+            Self::Relu => "ReLU",
+        })
+    }
 }
 
 /// `y = act(x)`, elementwise.

@@ -36,6 +36,11 @@ fn choices_are_told_in_words_and_sites_with_their_width() {
         let run = dir.run(["inspect", text(&model)]).ok();
         assert!(!run.stdout.contains('{'), "{}", run.stdout);
         let run = run.says(words[0]).says(words[1]);
+        assert!(
+            run.stdout.contains("SiLU") || run.stdout.contains("GELU by tanh"),
+            "{}",
+            run.stdout
+        );
         let json = dir.run(["inspect", text(&model), "--json"]).ok().json();
         for site in ["up", "gate", "key"] {
             let name = format!("blocks.B.mlp.{site}");

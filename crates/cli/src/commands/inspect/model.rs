@@ -65,7 +65,7 @@ fn facts(
         ("heads", heads),
         ("vocabulary", count(spec.n_vocab)),
         ("positions", count(spec.n_positions)),
-        ("MLP", format!("{:?}{}", spec.activation, if spec.gated { ", gated" } else { "" })),
+        ("MLP", format!("{}{}", spec.activation, if spec.gated { ", gated" } else { "" })),
         ("norm", words::norm(spec)),
         ("position", words::position(spec)),
     ];
