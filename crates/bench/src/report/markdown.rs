@@ -83,11 +83,13 @@ fn about(results: &Results) -> String {
 
 /// How the tables are read.
 fn reading() -> String {
-    let mut text = "Each number is a mean, with its 95% interval and n, the number of cases, or of texts \
-        where it is of the whole model; seeds don't make these more.\nThe best of a column is bold, among edited models.\n\
+    let mut text =
+        "Each number is a mean, with its 95% interval and n, the number of cases, or of \
+        texts where it is of the whole model; seeds don't make these more.\n\
+        The best of a column is bold, among edited models.\n\
         The second word of a metric's name is its protocol, and numbers of different protocols \
         are not comparable:\n\n"
-        .to_owned();
+            .to_owned();
     for protocol in Protocol::ALL {
         let _ = writeln!(text, "- **{}**: {}", protocol.name(), protocol.summary());
     }

@@ -131,10 +131,11 @@ fn in_order(scores: &BTreeMap<String, Score>, names: &[&str]) -> Scores {
 /// Six digits, which is more than a page shows; none where it is no number. For infinity JSON has no word
 /// either: the largest number stands for it, and the script takes it as that.
 fn short(number: f64) -> Option<f64> {
-    if number.is_infinite() {
-        return Some(f64::MAX.copysign(number));
+    match number {
+        _ if number.is_nan() => None,
+        _ if number.is_infinite() => Some(f64::MAX.copysign(number)),
+        _ => format!("{number:.5e}").parse().ok(),
     }
-    (!number.is_nan()).then(|| format!("{number:.5e}").parse().ok()).flatten()
 }
 
 /// Texts, each once.

@@ -41,9 +41,9 @@ function ticks(low, high, most) {
   return found;
 }
 
-/** A range with some air, which shares don't leave, around what is finite. */
+/** A range with some air, which shares don't leave, around what is bounded. */
 function airy(all, unit) {
-  const ends = all.filter(Number.isFinite);
+  const ends = all.filter(isBounded);
   const [low, high] = ends.length ? [Math.min(...ends), Math.max(...ends)] : [0, 1];
   const air = Math.max((high - low) * 0.08, unit === 'share' ? 0.02 : Math.abs(high) * 0.05, 1e-9);
   const open = [low - air, high + air];
@@ -53,7 +53,7 @@ function airy(all, unit) {
 
 /** From one range to another; what is infinite lies at the edge. */
 const scale = (from, to) => (value) => {
-  const at = Number.isFinite(value) ? value : from[value > 0 ? 1 : 0];
+  const at = isBounded(value) ? value : from[value > 0 ? 1 : 0];
   return to[0] + ((at - from[0]) / (from[1] - from[0])) * (to[1] - to[0]);
 };
 

@@ -1,8 +1,6 @@
 // The results, and numbers as people read them.
 
-// JSON has no word for infinity: the largest number stands for it.
-const endless = (value) => (Math.abs(value) === Number.MAX_VALUE ? Math.sign(value) * Infinity : value);
-const data = JSON.parse(document.getElementById('data').textContent, (_, value) => (typeof value === 'number' ? endless(value) : value));
+const data = JSON.parse(document.getElementById('data').textContent);
 const { about, protocols, metrics, rows, cases, strings } = data;
 const settings = [...new Set(rows.map((row) => row.setting))];
 const NONE = '–';
@@ -23,7 +21,9 @@ function answerOf([nll, tokens, lead, says, wanted]) {
   };
 }
 
-const isNumber = (value) => typeof value === 'number' && !Number.isNaN(value);
+const isNumber = (value) => typeof value === 'number';
+// JSON has no word for infinity: the largest number stands for it.
+const isBounded = (value) => isNumber(value) && Math.abs(value) < Number.MAX_VALUE;
 const scoreOf = (row, metric) => {
   const score = row.scores[metric];
   return score && isNumber(score[0]) ? score : null;
@@ -32,7 +32,7 @@ const scoreOf = (row, metric) => {
 /** A number without its unit; shares in percent. */
 function shown(value, unit) {
   if (!isNumber(value)) return NONE;
-  if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
+  if (!isBounded(value)) return value > 0 ? '∞' : '−∞';
   const size = Math.abs(value);
   let text;
   if (unit === 'share') text = (100 * value).toFixed(1);
@@ -57,7 +57,7 @@ const plural = (n, word) => `${grouped(n)} ${word}${n === 1 ? '' : 's'}`;
 
 /** The range that a metric's numbers are drawn in. */
 function rangeOf(metric, scores) {
-  const ends = scores.filter(Boolean).flatMap((score) => score.slice(0, 3)).filter(Number.isFinite);
+  const ends = scores.filter(Boolean).flatMap((score) => score.slice(0, 3)).filter(isBounded);
   const low = Math.min(0, ...ends);
   const high = Math.max(0, ...ends);
   if (metrics[metric].unit === 'share') return [low < 0 ? -1 : 0, 1];

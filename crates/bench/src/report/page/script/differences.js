@@ -32,7 +32,7 @@ part('diff', () => {
     // That an edit does something is of less interest than which does more.
     .sort(([a, [b]], [c, [d]]) => (a.unedited || rows[b].unedited) - (c.unedited || rows[d].unedited));
   if (!pairs.length) { byId('diff-table').replaceChildren(nothing('No two methods were compared.')); return; }
-  const range = Math.max(1e-9, ...pairs.flatMap(([, versus]) => versus[2].filter(Number.isFinite).map(Math.abs)));
+  const range = Math.max(1e-9, ...pairs.flatMap(([, versus]) => versus[2].filter(isBounded).map(Math.abs)));
   const unit = UNITS[metrics[metric].unit];
   const head = ['First', 'Second', `Difference${unit ? `, ${unit === '%' ? 'points' : unit}` : ''}`, 'n', 'p', 'At 95%'];
   const table = el('table', { class: 'differences' },

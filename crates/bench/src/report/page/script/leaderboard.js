@@ -119,7 +119,7 @@ const competes = (row) => !row.unedited && row.cases[2] === 0;
 
 /** The best number of a column, as it is shown; none where only one row has one. */
 function bestOf(of, metric) {
-  const means = of.filter(competes).map((row) => scoreOf(row, metric)?.[0]).filter(Number.isFinite);
+  const means = of.filter(competes).map((row) => scoreOf(row, metric)?.[0]).filter(isBounded);
   if (means.length < 2) return null;
   return shown(means.reduce((a, b) => (beats(metric, b, a) ? b : a)), metrics[metric].unit);
 }
