@@ -19,7 +19,7 @@ use super::solve::{Metric, Solved, solve};
 use super::subject::Subject;
 use super::value::{Found, search};
 use super::walk::{Walk, averaged};
-use super::{Ctx, Editor, delta, record, scaled, size};
+use super::{Ctx, Editor, record, scaled, size};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{Factor, check_finite, mean, side_by_side, stacked, to_mat, to_tensor};
@@ -294,7 +294,7 @@ impl Written<'_> {
         } else {
             update = update.smallest()?;
         }
-        let relative = size::relative(self.model, down(block), &update)?;
+        let relative = size::relative(&weight, &update)?;
         Ok(Change { update, relative, solved })
     }
 
@@ -372,6 +372,9 @@ impl ClosedForm {
             "blocks": written.blocks.iter().zip(&changes).map(block).collect::<Vec<_>>(),
             "anchor": anchor,
         });
+        for (&block, change) in written.blocks.iter().zip(&changes) {
+            size::within(down(block), change.relative, facts)?;
+        }
         let record = record(ctx, self.name, written.recipe, facts, scores);
         let updates: BTreeMap<WeightId, Update> = written
             .blocks
@@ -380,7 +383,7 @@ impl ClosedForm {
             .map(|(&block, change)| (down(block), change.update))
             .collect();
         let state = written.state(&updates, anchor)?;
-        let mut delta = delta(written.model, updates, facts, record)?;
+        let mut delta = Delta::new(written.model, updates, record)?;
         delta.state = state;
         Ok(delta)
     }

@@ -1,5 +1,6 @@
 //! How large a change is beside the matrix that it changes, and how large it may be.
 
+use candle_core::Tensor;
 use retcon_kernels::squares::sum_of_squares;
 use retcon_model::{Delta, Model, Update, WeightId};
 
@@ -9,13 +10,12 @@ use crate::error::{Error, Result};
 /// Far beyond what any of the methods does to a model that survives it.
 const LIMIT: f64 = 5.0;
 
-/// The norm of `update` over that of the weight `id` of `model`, with all edits so far.
+/// The norm of `update` over that of the `weight` that it changes.
 ///
 /// # Errors
-/// Where the model lacks the weight, or the device fails.
-pub(super) fn relative(model: &Model, id: WeightId, update: &Update) -> Result<f64> {
-    let weight = model.weight(id)?.to_tensor(model.device())?;
-    Ok(update.norm()? / sum_of_squares(&weight)?.sqrt())
+/// Where the device fails.
+pub(super) fn relative(weight: &Tensor, update: &Update) -> Result<f64> {
+    Ok(update.norm()? / sum_of_squares(weight)?.sqrt())
 }
 
 /// Makes sure that `model` may survive `delta`, by which `facts` are edited.
@@ -28,12 +28,21 @@ pub(super) fn check(model: &Model, delta: &Delta, facts: &[Fact]) -> Result<()> 
         if update.shape().len() < 2 {
             continue;
         }
-        let relative = relative(model, id, update)?;
-        if relative > LIMIT {
-            return Err(Error::TooLarge { id, relative, limit: LIMIT, edits: told(facts) });
-        }
+        let weight = model.weight(id)?.to_tensor(model.device())?;
+        within(id, relative(&weight, update)?, facts)?;
     }
     Ok(())
+}
+
+/// Makes sure that a model may survive a change that is so large beside the weight `id`.
+///
+/// # Errors
+/// [`Error::TooLarge`].
+pub(super) fn within(id: WeightId, relative: f64, facts: &[Fact]) -> Result<()> {
+    match relative > LIMIT {
+        true => Err(Error::TooLarge { id, relative, limit: LIMIT, edits: told(facts) }),
+        false => Ok(()),
+    }
 }
 
 /// The first of `facts`, and how many more there are.

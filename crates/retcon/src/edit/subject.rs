@@ -147,7 +147,9 @@ fn groups(model: &Model, facts: &[Fact]) -> Result<Vec<Vec<usize>>> {
         let same_key = *of_key.entry(bare.seen(model).to_vec()).or_insert(i);
         for same in [same_subject, same_key] {
             let (into, from) = (first[same].min(first[i]), first[same].max(first[i]));
-            first.iter_mut().filter(|first| **first == from).for_each(|first| *first = into);
+            if into < from {
+                first.iter_mut().filter(|first| **first == from).for_each(|first| *first = into);
+            }
         }
     }
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
