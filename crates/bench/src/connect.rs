@@ -1,6 +1,6 @@
 //! Connections to the database of a store: to work on it, and to read what others may be working on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,8 +48,9 @@ fn open(path: &Path, how: &str) -> Result<Connection> {
     Ok(db)
 }
 
-fn beside(path: &Path, ending: &str) -> std::path::PathBuf {
-    let mut name = path.as_os_str().to_owned();
+/// What lies beside a store, under its name with an `ending`.
+pub(crate) fn beside(store: &Path, ending: &str) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use crate::connect::beside;
 use crate::error::{Error, Result};
 use crate::plan::{Job, Plan};
 use crate::store::{Measured, Store, fail, job, json};
@@ -48,9 +49,7 @@ pub struct Taken {
 /// The folder beside a store, for what is needed while it is worked on.
 #[must_use]
 pub fn folder(store: &Path) -> PathBuf {
-    let mut name = store.file_name().unwrap_or_default().to_owned();
-    name.push(".work");
-    store.with_file_name(name)
+    beside(store, ".work")
 }
 
 impl Worker {

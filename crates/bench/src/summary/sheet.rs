@@ -52,13 +52,13 @@ impl<'a> Material<'a> {
         sheet.last.extend(measured);
         if let Some(measured) = jobs.iter().find_map(|row| row.measured.as_ref()) {
             let texts: Vec<_> = measured.moved.iter().map(unmoved).collect();
-            let cases: Vec<usize> = sheet.last.iter().map(|measured| measured.case).collect();
+            let whole = &mut sheet.whole;
             match kind {
                 // Units as those of the methods beside it.
                 Setting::Single { .. } => {
-                    cases.into_iter().for_each(|case| sheet.whole.add_case(case, &texts));
+                    sheet.last.iter().for_each(|measured| whole.add_case(measured.case, &texts));
                 }
-                _ => sheet.whole.add_texts(&texts),
+                _ => whole.add_texts(&texts),
             }
         }
         sheet
