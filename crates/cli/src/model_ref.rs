@@ -57,9 +57,8 @@ impl ModelRef {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Path(path) | Self::Stack(path) => {
-                let full = || path.canonicalize().unwrap_or_else(|_| path.clone());
                 // `.`, for one, has a name only in full.
-                let path = if path.file_name().is_some() { path.clone() } else { full() };
+                let path = if path.file_name().is_some() { path.clone() } else { canonical(path) };
                 let is_gguf = path.extension().is_some_and(|end| end == "gguf");
                 let name = if is_gguf { path.file_stem() } else { path.file_name() };
                 name.unwrap_or_default().to_string_lossy().into_owned()
@@ -103,6 +102,11 @@ impl ModelRef {
         }
         Ok(model)
     }
+}
+
+/// Where `path` leads in the end, as far as it leads anywhere.
+pub(crate) fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// The delta in the file `path`.

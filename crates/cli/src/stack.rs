@@ -25,7 +25,7 @@ use retcon::{Delta, Model};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::advised;
-use crate::model_ref::{ModelRef, lay_on, read_delta};
+use crate::model_ref::{ModelRef, canonical, lay_on, read_delta};
 
 const VERSION: u32 = 1;
 
@@ -208,11 +208,6 @@ fn in_full(path: &Path) -> PathBuf {
         Some(name) => canonical(folder_of(path)).join(name),
         None => canonical(path),
     }
-}
-
-/// Where `path` leads in the end, as far as it leads anywhere.
-fn canonical(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// A model in a way that can be compared.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Outcome, edits};
 use crate::failure::advised;
 use crate::job::Apply;
-use crate::model_ref::{lay_on, read_delta};
+use crate::model_ref::{canonical, lay_on, read_delta};
 use crate::render::{bold, one_line, plural};
 use crate::shell::Shell;
 use crate::stack::{Layer, Stack};
@@ -30,7 +30,7 @@ pub(crate) fn run(shell: &Shell, job: &Apply) -> Result<Outcome> {
         }
         model = lay_on(&model, path, &delta)?;
         warn_of_missing(&stack, &delta, path);
-        let file = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let file = canonical(path);
         stack.layers.push(Layer { id, file });
         added.push((path, delta));
     }
