@@ -1,8 +1,7 @@
 //! The columns of reports: the metrics of cases, and what is measured of a whole model.
 
 use crate::results::{Better, MetricInfo, Unit};
-use retcon::eval::METRICS;
-use retcon::eval::metrics::Measure;
+use retcon::eval::{METRICS, Measure};
 
 /// A column.
 pub(super) struct Column {

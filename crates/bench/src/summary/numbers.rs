@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use retcon::data::case::Question;
+use retcon::eval::Measure;
 use retcon::eval::bootstrap::Score;
-use retcon::eval::metrics::{Answered, METRICS, Measure, harmonic};
+use retcon::eval::metrics::{Answered, METRICS, harmonic};
 use retcon::eval::reading::Reading;
 
 use super::sheet::Measured;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use retcon::data::case::{Axis, Case, Question};
+use retcon::eval::Measure;
 use retcon::eval::bootstrap::{Difference, Score};
-use retcon::eval::metrics::{Answered, METRICS, Measure};
+use retcon::eval::metrics::{Answered, METRICS};
 use retcon::eval::reading::{Reading, Taken};
 use retcon::model::random::Random;
 use retcon_bench::results::{

@@ -5,11 +5,10 @@
 //! the protocol: `tf` feeds the object's tokens (teacher forcing), `free` lets the model speak, `same`
 //! compares with the model before. The one is never to be compared with the other.
 
-use super::answer::{
-    begins_with, contains, first, is_exactly, is_exactly_up_to_a_stop, normalized,
-};
-use super::fluency::{entropy, nearness};
-use super::reading::{Reading, Taken};
+use super::answer::{first, normalized};
+use super::fluency::nearness;
+use super::measure::Measure;
+use super::reading::Reading;
 use crate::data::case::{Axis, Case, Question, Test};
 
 /// All metrics of cases.
@@ -37,6 +36,9 @@ pub const METRICS: &[Metric] = &[
     metric("aliasing.free.contains", &[Axis::Aliasing], Measure::Contains, "", RIPPLE),
     metric("logical.tf.token", &[Axis::Logical], Measure::Tokens, "", KNOWEDIT),
     metric("logical.free.contains", &[Axis::Logical], Measure::Contains, "", RIPPLE),
+    metric("reasoning.free.edited", &[Axis::Reasoning], Measure::ContainsEdited, "", RIPPLE),
+    metric("aliasing.free.edited", &[Axis::Aliasing], Measure::ContainsEdited, "", RIPPLE),
+    metric("logical.free.edited", &[Axis::Logical], Measure::ContainsEdited, "", RIPPLE),
     metric("single-hop.free.contains", &[Axis::SingleHop], Measure::Contains, "", MQUAKE),
     metric("multi-hop.free.contains", &[Axis::MultiHop], Measure::Contains, "", MQUAKE),
     metric("neighbor.prefer", &[Axis::Neighbor], Measure::Prefer, "NS, specificity", ROME),
@@ -47,10 +49,19 @@ pub const METRICS: &[Metric] = &[
     metric("neighbor.same.free", &[Axis::Neighbor], Measure::SameText, "locality", WILD),
     metric("same-subject.tf.token", &[Axis::SameSubject], Measure::Tokens, "", KNOWEDIT),
     metric("same-subject.free.contains", &[Axis::SameSubject], Measure::Contains, "", RIPPLE),
+    metric("same-subject.free.edited", &[Axis::SameSubject], Measure::ContainsEdited, "", RIPPLE),
     metric("same-subject.same.token", &[Axis::SameSubject], Measure::SameTokens, "", EASYEDIT),
     metric("same-subject.same.free", &[Axis::SameSubject], Measure::SameText, "", WILD),
     metric("forgetfulness.same.token", &[Axis::Forgetfulness], Measure::SameTokens, "", EASYEDIT),
     metric("forgetfulness.free.contains", &[Axis::Forgetfulness], Measure::Contains, "", RIPPLE),
+    metric(
+        "forgetfulness.free.edited",
+        &[Axis::Forgetfulness],
+        Measure::ContainsEdited,
+        "",
+        RIPPLE,
+    ),
+    metric("tests.free.counted", &Axis::ALL, Measure::Counted, "executed share", RIPPLE),
     metric("unrelated.tf.token", &[Axis::Unrelated], Measure::Tokens, "specificity", ZSRE),
     metric("unrelated.same.token", &[Axis::Unrelated], Measure::SameTokens, "locality", EASYEDIT),
     metric("unrelated.same.free", &[Axis::Unrelated], Measure::SameText, "locality", WILD),
@@ -104,117 +115,6 @@ const fn metric(
     Metric { name, axes, measure, also, source }
 }
 
-/// What is compared at a question. All but the magnitude lie between 0 and 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    /// Whether the wanted object is likelier than the other, by the mean of its tokens' `log p`.
-    Prefer,
-    /// How much likelier: the difference of the geometric means of their tokens' probabilities.
-    Magnitude,
-    /// The share of the object's tokens that are the most likely ones, each fed those before it.
-    Tokens,
-    /// Whether all of them are.
-    Sequence,
-    /// Whether the object is said freely, and nothing else up to some stop of the first line.
-    Exact,
-    /// The same by WILD's rule to the letter: up to the first full stop or line break, by the first of
-    /// its names.
-    ExactUpToStop,
-    /// Whether it is what is said first.
-    Begins,
-    /// Whether it is in what is said.
-    Contains,
-    /// The share of the most likely tokens along the object that are as before.
-    SameTokens,
-    /// Whether what is said freely is the same text as before.
-    SameText,
-    /// The share of pairs of questions that get the same free answer.
-    Agree,
-    /// The entropy of a text's word n-grams, in bits.
-    Entropy,
-    /// How near the case's texts are to its references, as a cosine.
-    Nearness,
-}
-
-impl Measure {
-    /// What it is, in words.
-    #[must_use]
-    pub fn summary(self) -> &'static str {
-        match self {
-            Self::Prefer => "the wanted object is likelier than the other one",
-            Self::Magnitude => "probability of the wanted object minus that of the other one",
-            Self::Tokens => "share of the object's tokens that lead, fed those before them",
-            Self::Sequence => "every token of the object leads, fed those before it",
-            Self::Exact => "the object is said freely, and nothing else up to a stop",
-            Self::ExactUpToStop => {
-                "the object, by its first name, is said freely, and nothing else up to the first \
-                 `.` or line break"
-            }
-            Self::Begins => "the object is what is said first",
-            Self::Contains => "the object is in what is said",
-            Self::SameTokens => "share of leading tokens along the object that are as before",
-            Self::SameText => "what is said freely is the same text as before",
-            Self::Agree => "share of pairs of wordings that get the same free answer",
-            Self::Entropy => "entropy of the word n-grams of a text about the subject, in bits",
-            Self::Nearness => "cosine of the words of such texts and of texts about the new object",
-        }
-    }
-
-    /// Whether the model speaks freely for it.
-    #[must_use]
-    pub fn is_free(self) -> bool {
-        use Measure::{Agree, Begins, Contains, Exact, ExactUpToStop, SameText};
-        matches!(self, Exact | ExactUpToStop | Begins | Contains | SameText | Agree)
-    }
-
-    /// What it is at a question; `None` where that lacks what is compared.
-    #[must_use]
-    pub fn of(self, question: &Question, before: &Reading, after: &Reading) -> Option<f64> {
-        let said = |is: fn(&str, &str) -> bool| is_said(question, after.says.as_deref()?, is);
-        match self {
-            Self::Prefer => pair(after, |wanted, other| flag(wanted.nll < other.nll)),
-            Self::Magnitude => {
-                pair(after, |wanted, other| (-wanted.nll).exp() - (-other.nll).exp())
-            }
-            Self::Tokens => Some(after.wanted.as_ref()?.matched()),
-            Self::Sequence => {
-                let taken = after.wanted.as_ref()?;
-                Some(flag(taken.object == taken.predicted))
-            }
-            Self::Exact => said(is_exactly),
-            Self::ExactUpToStop => {
-                let (says, answer) = (after.says.as_deref()?, question.answer()?);
-                Some(flag(is_exactly_up_to_a_stop(says, answer)))
-            }
-            Self::Begins => said(begins_with),
-            Self::Contains => said(contains),
-            Self::SameTokens => Some(after.wanted.as_ref()?.same(before.wanted.as_ref()?)),
-            Self::SameText => {
-                let said = [before.says.as_deref()?.trim(), after.says.as_deref()?.trim()];
-                // Where nothing is said, nothing could change.
-                (said != ["", ""]).then(|| flag(before.says == after.says))
-            }
-            Self::Entropy => entropy(after.says.as_deref()?),
-            // These are of a whole case.
-            Self::Agree | Self::Nearness => None,
-        }
-    }
-}
-
-fn flag(is: bool) -> f64 {
-    f64::from(u8::from(is))
-}
-
-fn pair(reading: &Reading, compare: impl Fn(&Taken, &Taken) -> f64) -> Option<f64> {
-    Some(compare(reading.wanted.as_ref()?, reading.other.as_ref()?))
-}
-
-/// Whether each answer is said, by any of its names.
-fn is_said(question: &Question, says: &str, is: fn(&str, &str) -> bool) -> Option<f64> {
-    let said = |names: &Vec<String>| names.iter().any(|name| is(says, name));
-    (!question.answers.is_empty()).then(|| flag(question.answers.iter().all(said)))
-}
-
 /// What a model says to the questions of a case, before and after.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered<'a> {
@@ -249,6 +149,8 @@ impl Metric {
             Measure::Nearness => {
                 return nearness(&self.said(answered).join(" "), &case.references.join(" "));
             }
+            Measure::Counted => return share_that_counts(answered),
+            Measure::ContainsEdited if !is_edited(answered) => return None,
             _ => {}
         }
         let mut numbers = Vec::new();
@@ -287,13 +189,33 @@ fn agreement(said: &[&str]) -> Option<f64> {
 /// Whether the conditions of a test hold before the edit, as RippleEdits asks for.
 fn counts(answered: Answered<'_>, test: usize) -> bool {
     let Answered { case, before, .. } = answered;
-    let conditions = case.questions.iter().zip(before).filter(|(question, _)| {
+    let mut conditions = case.questions.iter().zip(before).filter(|(question, _)| {
         question.part.is_some_and(|part| part.test == test && part.condition)
     });
-    conditions.into_iter().all(|(question, before)| {
-        // What was not asked, or can't be, is not known to hold.
-        Measure::Contains.of(question, before, before).is_some_and(|hit| hit > 0.0)
+    conditions.all(|(question, before)| is_in(question, before))
+}
+
+/// The share of tests that count; `None` where none has a condition.
+fn share_that_counts(answered: Answered<'_>) -> Option<f64> {
+    let Answered { case, .. } = answered;
+    let has_condition = |question: &Question| question.part.is_some_and(|part| part.condition);
+    case.questions.iter().any(has_condition).then(|| {
+        let n = (0..case.tests.len()).filter(|&test| counts(answered, test)).count();
+        n as f64 / case.tests.len() as f64
     })
+}
+
+/// Whether the new fact is said after the edit.
+fn is_edited(answered: Answered<'_>) -> bool {
+    let Answered { case, after, .. } = answered;
+    let mut rewrites =
+        case.questions.iter().zip(after).filter(|(question, _)| question.axis == Axis::Rewrite);
+    rewrites.all(|(question, after)| is_in(question, after))
+}
+
+/// Whether a question's answer is said. What was not asked, or can't be, is not known to be.
+fn is_in(question: &Question, reading: &Reading) -> bool {
+    Measure::Contains.of(question, reading, reading).is_some_and(|hit| hit > 0.0)
 }
 
 /// The number of a test from those of its questions.
@@ -320,10 +242,6 @@ mod tests {
     use crate::data::Prompt;
     use crate::data::case::Part;
 
-    fn taken(nll: f64, object: &[u32], predicted: &[u32]) -> Option<Taken> {
-        Some(Taken { nll, object: object.to_vec(), predicted: predicted.to_vec() })
-    }
-
     fn question(axis: Axis) -> Question {
         Question::new(axis, Prompt::new("x is", None).unwrap())
     }
@@ -335,51 +253,9 @@ mod tests {
             assert_eq!(metric.name.contains(".free"), metric.measure.is_free(), "{}", metric.name);
             let axis = metric.name.split('.').next().unwrap();
             assert!(
-                matches!(axis, "portability" | "consistency")
+                matches!(axis, "portability" | "consistency" | "tests")
                     || metric.axes == [Axis::find(axis).unwrap()]
             );
-        }
-    }
-
-    #[test]
-    fn measures_are_as_published() {
-        let question = question(Axis::Rewrite).answered("b").against(Some("a"));
-        let before = Reading {
-            wanted: taken(2.0, &[1, 2], &[3, 2]),
-            other: taken(1.0, &[4], &[4]),
-            says: Some(" a.".into()),
-        };
-        let after = Reading {
-            wanted: taken(0.5, &[1, 2], &[1, 2]),
-            other: taken(1.0, &[4], &[1]),
-            says: Some(" b. More".into()),
-        };
-        let of = |measure: Measure| measure.of(&question, &before, &after).unwrap();
-        assert_eq!([of(Measure::Prefer), of(Measure::Tokens), of(Measure::Sequence)], [1.0; 3]);
-        let magnitude = (-0.5f64).exp() - (-1.0f64).exp();
-        assert!((of(Measure::Magnitude) - magnitude).abs() < 1e-15);
-        assert_eq!([of(Measure::Exact), of(Measure::Begins), of(Measure::Contains)], [1.0; 3]);
-        assert_eq!((of(Measure::SameTokens), of(Measure::SameText)), (0.5, 0.0));
-        let unedited = |measure: Measure| measure.of(&question, &before, &before).unwrap();
-        assert_eq!((unedited(Measure::Prefer), unedited(Measure::Tokens)), (0.0, 0.5));
-        assert_eq!(unedited(Measure::SameTokens), 1.0);
-        // Ties fail, as published.
-        let tie = Reading { other: taken(0.5, &[4], &[1]), ..after.clone() };
-        assert_eq!(Measure::Prefer.of(&question, &before, &tie), Some(0.0));
-        assert_eq!(Measure::Exact.of(&question, &before, &Reading::default()), None);
-        // WILD has one name for an answer, and ends at a line break.
-        let mut named = question.clone();
-        named.answers[0].push("B. C.".into());
-        for (says, [exact, wild]) in [
-            (" b. More", [1.0, 1.0]),
-            (" B. C.", [1.0, 1.0]),
-            ("B C", [1.0, 0.0]),
-            ("\nb", [1.0, 0.0]),
-        ] {
-            let after = Reading { says: Some(says.into()), ..after.clone() };
-            let found = [Measure::Exact, Measure::ExactUpToStop]
-                .map(|measure| measure.of(&named, &before, &after).unwrap());
-            assert_eq!(found, [exact, wild], "{says:?}");
         }
     }
 
@@ -397,18 +273,37 @@ mod tests {
         ];
         let says = |text: &str| Reading { says: Some(text.into()), ..Reading::default() };
         let metric = Metric::find("multi-hop.free.contains").unwrap();
+        let counted = Metric::find("tests.free.counted").unwrap();
         let of = |condition: &str| {
             let before = [says("c"), says("c"), says("c"), says(condition)];
             let after = [says("b"), says("c"), says("c"), says("c")];
-            metric.of(Answered { case: &case, before: &before, after: &after })
+            let answered = Answered { case: &case, before: &before, after: &after };
+            [metric, counted].map(|metric| metric.of(answered))
         };
-        assert_eq!(of("c"), Some(1.0));
-        assert_eq!(of("b"), Some(0.5));
+        assert_eq!(of("c"), [Some(1.0), Some(0.5)]);
+        assert_eq!(of("b"), [Some(0.5), Some(1.0)]);
         // A condition that was not asked freely does not hold.
         let silent = vec![Reading::default(); 4];
         let after = [says("b"), says("c"), says("c"), says("c")];
         let answered = Answered { case: &case, before: &silent, after: &after };
         assert_eq!(metric.of(answered), Some(1.0));
+    }
+
+    #[test]
+    fn tests_may_be_of_edits_that_succeeded() {
+        let mut case = Case::of("1".into(), crate::data::Fact::parse("{x} is => b").unwrap());
+        case.questions =
+            [Axis::Rewrite, Axis::Logical].map(|axis| question(axis).answered("b")).to_vec();
+        let of = |name: &str, rewrite: &str| {
+            let says = |text: &str| Reading { says: Some(text.into()), ..Reading::default() };
+            let (before, after) = ([says("c"), says("c")], [says(rewrite), says("b")]);
+            let answered = Answered { case: &case, before: &before, after: &after };
+            Metric::find(name).unwrap().of(answered)
+        };
+        assert_eq!(of("logical.free.edited", "b"), Some(1.0));
+        assert_eq!(of("logical.free.edited", "c"), None);
+        assert_eq!(of("logical.free.contains", "c"), Some(1.0));
+        assert_eq!(of("tests.free.counted", "b"), None);
     }
 
     #[test]
