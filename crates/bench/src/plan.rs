@@ -155,7 +155,7 @@ impl Plan {
     /// Where there is no such method, or it refuses its settings.
     pub fn check(&self) -> Result<()> {
         for chosen in &self.methods {
-            (Method::find(&chosen.method)?.editor)(chosen.settings.clone())?;
+            Method::find(&chosen.method)?.editor(chosen.settings.clone())?;
         }
         Ok(())
     }

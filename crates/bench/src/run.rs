@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use retcon::edit::Progress;
+use retcon::Progress;
 use retcon::{Ctx, Model};
 
 use crate::error::Result;
@@ -46,7 +46,7 @@ pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
         let after = worker.left_by(taken.id);
         let chain = Chain { before: before.as_deref(), after: &after };
         // What an edit reports about itself is of no interest among hundreds.
-        let quiet = Ctx { progress: &|_| (), ..*ctx };
+        let quiet = (*ctx).quiet();
         let measured = match bench.work(&quiet, store, &taken.job, chain) {
             Ok(measured) => measured,
             Err(error) => {
@@ -96,5 +96,5 @@ fn progress(store: &Store) -> Result<Progress> {
     let (done, total) = store.at(|db| {
         db.query_row(select, [], |row| Ok((row.get::<_, usize>(0)?, row.get::<_, usize>(1)?)))
     })?;
-    Ok(Progress { stage: "editing and measuring", done, total, loss: None, said: None })
+    Ok(Progress::new("editing and measuring", done, total))
 }

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use retcon::data::{Case, Fact};
 use retcon::eval::held::{Held, Moved};
 use retcon::eval::reading::Reading;
-use retcon::model::delta::file;
 use retcon::{Ctx, Delta, Editor, Error as Failure, Method, Model};
 
 use crate::ask::{When, ask, held};
@@ -43,7 +41,7 @@ impl<'a> Bench<'a> {
         let texts = held(&store.first_cases()?, &store.kept()?, plan.asking);
         let held = Held::new(model, &texts)?;
         let editor = |chosen: &Chosen| -> Result<Box<dyn Editor>> {
-            Ok((Method::find(&chosen.method)?.editor)(chosen.settings.clone())?)
+            Ok(Method::find(&chosen.method)?.editor(chosen.settings.clone())?)
         };
         let editors = plan.methods.iter().map(editor).collect::<Result<_>>()?;
         Ok(Self { plan, model, cases, held, editors })
@@ -66,7 +64,7 @@ impl<'a> Bench<'a> {
         self.ask_before(ctx, store, job.cases.clone())?;
         let start = Instant::now();
         let editor = self.editors[job.method].as_ref();
-        let ctx = Ctx { seed: job.seed, ..*ctx };
+        let ctx = (*ctx).with_seed(job.seed);
         let mut doing = Doing { bench: self, ctx: &ctx, editor, seconds: 0.0 };
         let mut measured = match self.plan.settings[job.setting] {
             Setting::Sequential { at_once, .. } => doing.go_on(job, at_once, chain)?,
@@ -144,7 +142,7 @@ impl Doing<'_> {
     fn batch(&mut self, cases: Range<usize>) -> Result<Measured> {
         let (delta, error) = self.edit(self.bench.model, cases.clone())?;
         let after = match delta {
-            Some(delta) => self.bench.model.with(&Arc::new(delta))?,
+            Some(delta) => self.bench.model.with(delta)?,
             None => self.bench.model.clone(),
         };
         let answers = self.ask(&after, cases, error.as_ref())?;
@@ -154,7 +152,7 @@ impl Doing<'_> {
     /// Edits the cases of a job, `at_once` together, on top of what the job before left. Each is asked
     /// right after its edit, and all so far after the last.
     fn go_on(&mut self, job: &Job, at_once: usize, chain: Chain<'_>) -> Result<Measured> {
-        let mut stack = chain.before.map(file::read).transpose()?;
+        let mut stack = chain.before.map(Delta::load).transpose()?;
         let mut measured = Measured::default();
         let mut model = self.stacked(stack.as_ref())?;
         for from in job.cases.clone().step_by(at_once) {
@@ -170,16 +168,13 @@ impl Doing<'_> {
         }
         measured.answers.extend(self.ask(&model, 0..job.cases.end, None)?);
         measured.moved = self.bench.moved(&model)?;
-        file::write(&stack.unwrap_or_default(), chain.after)?;
+        stack.unwrap_or_default().save(chain.after)?;
         Ok(measured)
     }
 
     fn stacked(&self, stack: Option<&Delta>) -> Result<Model> {
         let base = self.bench.model;
-        Ok(stack
-            .map(|stack| base.with(&Arc::new(stack.clone())))
-            .transpose()?
-            .unwrap_or_else(|| base.clone()))
+        Ok(stack.map(|stack| base.with(stack.clone())).transpose()?.unwrap_or_else(|| base.clone()))
     }
 
     /// Edits some cases; where that is not possible for a reason that lies in them or in the method, the

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use retcon::model::delta::file;
 use retcon::model::error::Error;
 use retcon::{Delta, Model};
 
@@ -111,7 +110,7 @@ pub(crate) fn canonical(path: &Path) -> PathBuf {
 
 /// The delta in the file `path`.
 pub(crate) fn read_delta(path: &Path) -> Result<Delta> {
-    file::read(path).map_err(|error| match error {
+    Delta::load(path).map_err(|error| match error {
         Error::BadHeader { .. } => advised(
             format!("no delta, or a damaged one: {error}"),
             "deltas are files that `retcon edit` has written; facts and texts have flags of their own",
@@ -122,7 +121,7 @@ pub(crate) fn read_delta(path: &Path) -> Result<Delta> {
 
 /// `model` with the delta in the file `path`.
 pub(crate) fn lay_on(model: &Model, path: &Path, delta: &Arc<Delta>) -> Result<Model> {
-    model.with(delta).with_context(|| format!("{} does not fit the model", path.display()))
+    model.with(delta.clone()).with_context(|| format!("{} does not fit the model", path.display()))
 }
 
 impl fmt::Display for ModelRef {

@@ -8,8 +8,6 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::past::Past;
 use crate::random::Random;
-use crate::spec::Spec;
-use retcon_kernels::attention::Mask;
 
 /// How continuations are drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +38,19 @@ pub struct Candidate {
     pub log_prob: f64,
 }
 
+impl Model {
+    /// What it says after `prompt`, up to its end-of-text token or as long as `sampling` allows; the prompt
+    /// is not in it.
+    ///
+    /// # Errors
+    /// As [`generate`], and what the tokenizer reports.
+    pub fn complete(&self, prompt: &str, sampling: &Sampling) -> Result<String> {
+        let opening = self.tokenizer().opening(prompt)?;
+        let said = generate(self, &[opening], sampling, |_, _| true)?;
+        self.tokenizer().decode(&said.concat())
+    }
+}
+
 /// Continues each of `prompts` until its end-of-text token or as long as `sampling` allows. Every
 /// token is shown to `seen`, with the index of its prompt, as soon as it is known; where that
 /// returns `false` the sequence ends.
@@ -52,7 +63,7 @@ pub fn generate(
     sampling: &Sampling,
     seen: impl FnMut(usize, u32) -> bool,
 ) -> Result<Vec<Vec<u32>>> {
-    if !is_decoder(model.spec()) {
+    if !model.spec().is_causal() {
         return Err(Error::NotADecoder { family: model.spec().family });
     }
     if prompts.is_empty() || sampling.n_tokens == 0 {
@@ -127,11 +138,6 @@ pub fn candidates(model: &Model, batch: &Batch, at: u32, n: usize) -> Result<Vec
     let candidate =
         |token: u32| Candidate { token, log_prob: f64::from(log_probs[token as usize]) };
     Ok(tokens.into_iter().map(candidate).collect())
-}
-
-/// Whether a model of this kind continues text, rather than filling masks.
-pub fn is_decoder(spec: &Spec) -> bool {
-    spec.mask == Mask::Causal
 }
 
 fn draw(logits: &[f32], sampling: &Sampling, random: &mut Random) -> u32 {

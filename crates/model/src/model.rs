@@ -70,8 +70,8 @@ impl Model {
     /// Whatever is wrong with it, named: [`crate::Error::UnknownFamily`], [`crate::Error::MissingTensor`],
     /// [`crate::Error::TensorMismatch`], [`crate::Error::UnexpectedTensor`], and those of
     /// [`Checkpoint::open`].
-    pub fn open(path: &Path, options: &Options) -> Result<Self> {
-        Self::of(Checkpoint::open(path)?, options)
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        Self::of(Checkpoint::open(path.as_ref())?, options)
     }
 
     /// The model in an opened checkpoint.
@@ -139,10 +139,11 @@ impl Model {
     ///
     /// # Errors
     /// [`crate::Error::WrongBase`] where the delta was made for other weights.
-    pub fn with(&self, delta: &Arc<Delta>) -> Result<Self> {
+    pub fn with(&self, delta: impl Into<Arc<Delta>>) -> Result<Self> {
+        let delta = delta.into();
         delta.check_base(self)?;
         let mut edited = self.with_updates(&delta.updates)?;
-        edited.deltas.push(delta.clone());
+        edited.deltas.push(delta);
         Ok(edited)
     }
 

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 use retcon_kernels::activation::activate;
-use retcon_kernels::attention::Mask;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::Head;
 use retcon_kernels::pool::in_pool;
@@ -144,7 +143,7 @@ impl Model {
     /// # Errors
     /// [`Error::NotCausal`] where earlier positions see later ones, and what the operations report.
     pub fn from_positions(&self, span: Range<usize>, h: &Hidden, from: &[usize]) -> Result<Hidden> {
-        if self.spec().mask != Mask::Causal {
+        if !self.spec().is_causal() {
             return Err(Error::NotCausal { family: self.spec().family });
         }
         let (before, after) = h.rows.split(from);

@@ -1,4 +1,4 @@
-//! What a model is made of: sizes and choices, read from its configuration. No behavior.
+//! What a model is made of: sizes and choices, read from its configuration. Nothing is computed here.
 
 use retcon_kernels::activation::Activation;
 use retcon_kernels::attention::Mask;
@@ -217,6 +217,12 @@ impl Head {
 }
 
 impl Spec {
+    /// Whether it continues text, as a decoder does, rather than filling masks: no position sees a later
+    /// one.
+    pub fn is_causal(&self) -> bool {
+        self.mask == Mask::Causal
+    }
+
     /// Width of the embeddings, and of what is multiplied with the unembedding.
     pub fn d_embed(&self) -> usize {
         self.factorized.unwrap_or(self.d_model)

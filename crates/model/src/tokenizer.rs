@@ -140,12 +140,33 @@ impl Tokenizer {
         }
     }
 
+    /// The ids of `text` as the beginning of a sequence, which what surrounds a sequence goes before: what
+    /// a decoder is to continue.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn opening(&self, text: &str) -> Result<Vec<u32>> {
+        Ok([self.prefix(), &self.encode(text)?.ids].concat())
+    }
+
     /// The text of `ids`, special tokens included.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] where the tokenizer fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         self.inner.decode(ids, false).map_err(Error::tokenizer(&self.path))
+    }
+
+    /// What the token `id` says, or how the vocabulary writes it where that is nothing or part of a
+    /// character.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn shown(&self, id: u32) -> Result<String> {
+        let text = self.decode(&[id])?;
+        let is_nothing = text.is_empty() || text.contains(char::REPLACEMENT_CHARACTER);
+        let written = is_nothing.then(|| self.token(id)).flatten();
+        Ok(written.unwrap_or(text))
     }
 
     /// The token `id` as the vocabulary writes it, such as `Ġthe`, `▁the` or `##ing`.

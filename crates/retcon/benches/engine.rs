@@ -10,7 +10,6 @@ mod measure;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use candle_core::{DType, Device};
@@ -44,7 +43,7 @@ fn main() -> Outcome<()> {
     };
     let options = Options { precision: Precision::As(DType::F32), ..Options::default() };
     let clock = Instant::now();
-    let model = Model::open(Path::new(model), &options)?;
+    let model = Model::open(model, &options)?;
     let opened = clock.elapsed().as_secs_f64();
     let lines = match mode.as_str() {
         "forward" => vec![forward(&model)?],
@@ -159,10 +158,8 @@ fn edits(
     settings: &Value,
 ) -> Outcome<Value> {
     let given = settings.as_object().cloned().unwrap_or_default();
-    let editor = (Method::find("ft")?.editor)(given)?;
-    let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-    let ctx =
-        Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing };
+    let editor = Method::find("ft")?.editor(given)?;
+    let ctx = Ctx::new(0);
     forget_peak_rss();
     editor.edit(&ctx, model, &facts[..1])?; // warm-up
     let (mut times, mut per_step, mut steps, mut success) = (vec![], vec![], vec![], 0);
@@ -174,7 +171,7 @@ fn edits(
         times.push(seconds);
         per_step.push(seconds / (n + 1) as f64);
         steps.push(n);
-        let edited = model.with(&delta.into())?;
+        let edited = model.with(delta)?;
         success += usize::from(
             scores(&edited, &[query(&edited, &fact.prompt, &fact.target_new)?])?[0].leads,
         );

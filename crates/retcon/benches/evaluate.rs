@@ -32,7 +32,7 @@ fn main() -> Outcome<()> {
         return Ok(());
     };
     let options = Options { precision: Precision::As(DType::F32), ..Options::default() };
-    let model = Model::open(Path::new(model), &options)?;
+    let model = Model::open(model, &options)?;
     let cases = read_cases(Path::new(cases), None, &Beside::default())?.cases;
     let cases = &cases[..n.parse::<usize>()?.min(cases.len())];
     let together = timed("together", cases, |asks| Ok(read(&model, asks)?))?;

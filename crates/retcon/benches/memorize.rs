@@ -9,8 +9,6 @@
 
 mod measure;
 
-use std::path::Path;
-
 use candle_core::{DType, Device, Tensor};
 use retcon::data::knowledge::{FactSet, Wording};
 use retcon::edit::lookup::{Query, query};
@@ -41,7 +39,7 @@ fn main() -> Outcome<()> {
         return Ok(());
     };
     let options = Options { precision: Precision::As(DType::F32), ..Options::default() };
-    let model = Model::open(Path::new(path), &options)?;
+    let model = Model::open(path, &options)?;
     let texts = texts(&model)?;
     let line = match mode.as_str() {
         "texts" => {

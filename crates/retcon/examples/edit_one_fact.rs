@@ -4,9 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use retcon::data::Fact;
@@ -26,21 +24,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         settings.insert(key.to_owned(), value);
     }
     let clock = Instant::now();
-    let model = Model::open(Path::new(&path), &Options::default())?;
+    let model = Model::open(&path, &Options::default())?;
     println!("opened in {:.2} s", clock.elapsed().as_secs_f64());
 
     let facts = fact.split('|').map(Fact::parse).collect::<Result<Vec<_>, _>>()?;
-    let editor = (Method::find("ft")?.editor)(settings)?;
-    let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-    let ctx =
-        Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing };
+    let editor = Method::find("ft")?.editor(settings)?;
+    let ctx = Ctx::new(0);
     let clock = Instant::now();
     let delta = Arc::new(editor.edit(&ctx, &model, &facts)?);
     println!("edited in {:.2} s: {}", clock.elapsed().as_secs_f64(), delta.record.scores);
     println!("{} numbers, norm {:.3}", delta.n_numbers(), delta.norm()?);
 
     let clock = Instant::now();
-    let report = compare(&model, &model.with(&delta)?, &facts, Counts::default(), 0)?;
+    let report = compare(&model, &model.with(delta.clone())?, &facts, Counts::default(), 0)?;
     println!("compared in {:.2} s: {}", clock.elapsed().as_secs_f64(), report.success);
     for row in &report.rows {
         println!(

@@ -5,14 +5,13 @@
 //! again in a smaller one, any other change is scaled. The share is found by bisection of its
 //! logarithm, and what is given has been measured, not extrapolated.
 
-use std::sync::Arc;
-
 use retcon_model::{Delta, Model};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::ctx::{Ctx, Progress};
 use crate::data::Fact;
-use crate::edit::{Ctx, Method, Progress};
+use crate::edit::Method;
 use crate::error::{Error, Result};
 use crate::eval::drift::{Drift, N_PROMPTS, as_held, unrelated_prompts};
 use crate::eval::held::Held;
@@ -60,7 +59,7 @@ pub fn within(
     }
     // The texts that the report of the edit is going to measure.
     let held = Held::new(model, &as_held(&unrelated_prompts(facts, N_PROMPTS, ctx.seed)?))?;
-    let editor = (method.editor)(settings.clone())?;
+    let editor = method.editor(settings.clone())?;
     let whole = editor.edit(ctx, model, facts)?;
     let mut trials = Vec::new();
     let mut attempt = |share: f64| -> Result<(Delta, f64)> {
@@ -69,7 +68,7 @@ pub fn within(
             delta = editor.held_back(ctx, model, facts, &whole, share)?;
             note(&mut delta, share);
         }
-        let after = model.with(&Arc::new(delta.clone()))?;
+        let after = model.with(delta.clone())?;
         let drift = Drift::of(&held.moved(model, &after)?);
         trials.push(Trial { share, drift });
         let (done, total) = (trials.len(), N_TRIALS + 1);

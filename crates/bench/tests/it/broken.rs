@@ -68,7 +68,7 @@ fn a_sequence_whose_files_are_lost_starts_over() {
     let progress = |_: &retcon::Progress| {
         cancel.store(n.fetch_add(1, Ordering::Relaxed) == 6, Ordering::Relaxed)
     };
-    let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &Nothing };
+    let ctx = Ctx::new(0).with_progress(&progress).with_cancel(&cancel);
     assert!(matches!(run(&ctx, &mut store, &model), Err(Error::Stopped)));
     let work = folder.path().join("s.sqlite.work");
     assert!(fs::read_dir(&work).unwrap().count() > 0);

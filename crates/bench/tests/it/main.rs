@@ -12,7 +12,6 @@ use std::thread;
 use retcon::data::datasets::{Beside, read_cases};
 use retcon::edit::lookup::query;
 use retcon::eval::accuracy::said;
-use retcon::stats::Nothing;
 use retcon::trace::Question;
 use retcon::{Ctx, Model, Options};
 use retcon_bench::queue::{Next, Worker};
@@ -23,7 +22,7 @@ use serde_json::json;
 
 fn model() -> Model {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
-    Model::open(&fixtures.join("llama"), &Options::default()).unwrap()
+    Model::open(fixtures.join("llama"), &Options::default()).unwrap()
 }
 
 fn chosen(label: &str, method: &str, settings: serde_json::Value) -> Chosen {
@@ -55,7 +54,7 @@ fn selection(model: &Model, n: usize, asking: Asking) -> Selection {
 }
 
 fn with_ctx<T>(cancel: &AtomicBool, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
-    work(&Ctx { seed: 0, progress: &|_| (), cancel, statistics: &Nothing })
+    work(&Ctx::new(0).with_cancel(cancel))
 }
 
 /// A benchmark from its start to its end.
@@ -235,7 +234,7 @@ fn what_is_canceled_goes_on_where_it_was() {
                 cancel.store(true, Ordering::Relaxed);
             }
         };
-        let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &Nothing };
+        let ctx = Ctx::new(0).with_progress(&progress).with_cancel(&cancel);
         n_runs += 1;
         match run(&ctx, &mut store, &model) {
             Ok(()) => break,
@@ -357,7 +356,7 @@ fn who_works_leaves_what_was_added_since_to_others() {
         }
     };
     let cancel = AtomicBool::new(false);
-    let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &Nothing };
+    let ctx = Ctx::new(0).with_progress(&progress).with_cancel(&cancel);
     run(&ctx, &mut store, &model).unwrap();
     let left = left.into_inner().unwrap().unwrap();
     assert!(left.is_file(), "the second part goes on from it");

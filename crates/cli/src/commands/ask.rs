@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use anyhow::{Result, bail};
 use retcon::Model;
 use retcon::data::SLOT;
-use retcon::edit::lookup::opening;
 use retcon::model::Batch;
-use retcon::model::generate::{Candidate, Sampling, candidates, generate, is_decoder};
+use retcon::model::generate::{Candidate, Sampling, candidates, generate};
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -28,7 +27,7 @@ pub(crate) fn run(shell: &Shell, job: &Ask) -> Result<Outcome> {
             shell.say("")?;
         }
         shell.check()?;
-        answers.push(match (&job.answer, is_decoder(model.spec())) {
+        answers.push(match (&job.answer, model.spec().is_causal()) {
             (Answer::Text(sampling), true) => continue_text(shell, &model, prompt, sampling)?,
             (Answer::Text(_), false) => list(shell, &model, prompt, N_FILLINGS)?,
             (Answer::Top(n), _) => list(shell, &model, prompt, *n)?,
@@ -40,7 +39,7 @@ pub(crate) fn run(shell: &Shell, job: &Ask) -> Result<Outcome> {
 }
 
 fn continue_text(shell: &Shell, model: &Model, prompt: &str, sampling: &Sampling) -> Result<Value> {
-    let ids = opening(model, prompt)?;
+    let ids = model.tokenizer().opening(prompt)?;
     if ids.is_empty() {
         bail!("the prompt has no tokens: {prompt:?}");
     }
@@ -119,9 +118,9 @@ impl<'a> Text<'a> {
 
 /// Lists likely tokens after the prompt, or at each of its masks.
 fn list(shell: &Shell, model: &Model, prompt: &str, n: usize) -> Result<Value> {
-    let (ids, places) = match is_decoder(model.spec()) {
+    let (ids, places) = match model.spec().is_causal() {
         true => {
-            let ids = opening(model, prompt)?;
+            let ids = model.tokenizer().opening(prompt)?;
             let last = ids.len().saturating_sub(1) as u32;
             (ids, vec![last])
         }
@@ -169,7 +168,7 @@ fn rows(model: &Model, candidates: &[Candidate]) -> Result<String> {
     let mut table = table(["token", "probability"]);
     for candidate in candidates {
         // Quoted, so that spaces and line breaks can be seen.
-        let text = format!("{:?}", text(model, candidate)?);
+        let text = format!("{:?}", model.tokenizer().shown(candidate.token)?);
         table.add_row([text, percent(candidate.log_prob.exp())]);
     }
     crate::render::right(&mut table, &[1]);
@@ -179,16 +178,8 @@ fn rows(model: &Model, candidates: &[Candidate]) -> Result<String> {
 fn to_json(model: &Model, candidate: &Candidate) -> Result<Value> {
     Ok(json!({
         "id": candidate.token,
-        "text": text(model, candidate)?,
+        "text": model.tokenizer().shown(candidate.token)?,
         "probability": candidate.log_prob.exp(),
         "log_prob": candidate.log_prob,
     }))
-}
-
-/// What a token says, or how the vocabulary writes it where it says nothing.
-fn text(model: &Model, candidate: &Candidate) -> Result<String> {
-    let text = model.tokenizer().decode(&[candidate.token])?;
-    let is_nothing = text.is_empty() || text.contains(char::REPLACEMENT_CHARACTER);
-    let written = is_nothing.then(|| model.tokenizer().token(candidate.token)).flatten();
-    Ok(written.unwrap_or(text))
 }

@@ -199,8 +199,9 @@ fn all(
 ) -> Result<()> {
     let long = progress::Long::new(shell);
     let report = |p: &_| long.tell(p);
-    let ctx = Ctx { seed: 0, progress: &report, cancel: shell.cancel, statistics };
-    let silent = Ctx { progress: &|_| (), ..ctx };
+    let ctx =
+        Ctx::new(0).with_progress(&report).with_cancel(shell.cancel).with_statistics(statistics);
+    let silent = ctx.quiet();
     let others =
         (1..job.workers).map(|_| Store::open(&job.store)).collect::<Result<Vec<_>, _>>()?;
     let done = thread::scope(|scope| {

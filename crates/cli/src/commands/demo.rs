@@ -7,10 +7,9 @@ use retcon::data::Fact;
 use retcon::edit::lookup::query;
 use retcon::eval::report::already_said;
 use retcon::model::Batch;
-use retcon::model::delta::file;
 use retcon::stats::Nothing;
-use retcon::{Editor, Model};
-use serde_json::{Map, json};
+use retcon::{Delta, Editor, Model};
+use serde_json::json;
 
 use super::Outcome;
 use super::edit::{Made, delta_json, make};
@@ -42,11 +41,11 @@ pub(crate) fn run(shell: &Shell, job: &Demo) -> Result<Outcome> {
         _ => job.model.to_string(),
     };
     shell.say(format!("{} on {title}\n", bold().apply_to(plural(facts.len(), "edit"))))?;
-    let editor: Box<dyn Editor> = (METHOD.editor)(Map::new())?;
+    let editor: Box<dyn Editor> = METHOD.editor(())?;
     let start = bits(&model, &facts)?;
     let made = make(shell, &model, &facts, editor.as_ref(), &Nothing, 0)?;
     shell.check()?;
-    file::write(&made.delta, &job.out)?;
+    made.delta.save(&job.out)?;
     shell.say(report::rows(&made.report))?;
     shell.say(format!("\n{}", pairs(made.summary()?)))?;
 
@@ -114,11 +113,12 @@ struct Proof {
 }
 
 fn prove(model: &Model, facts: &[Fact], start: &Bits, job: &Demo) -> Result<Proof> {
-    let delta = Arc::new(file::read(&job.out)?);
-    let edited = model.with(&delta)?;
+    let delta = Arc::new(Delta::load(&job.out)?);
+    let edited = model.with(delta.clone())?;
     let changed = bits(&edited, facts)?;
     // What lay below the delta, if anything, stays.
-    let undone = model.deltas().iter().try_fold(edited.base(), |model, delta| model.with(delta))?;
+    let undone =
+        model.deltas().iter().try_fold(edited.base(), |model, delta| model.with(delta.clone()))?;
     let undone = bits(&undone, facts)?;
     let differ = |a: &Bits, b: &Bits| a.iter().zip(b).filter(|(a, b)| a != b).count();
     Ok(Proof {

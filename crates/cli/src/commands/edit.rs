@@ -9,7 +9,6 @@ use retcon::bound::{Trial, within};
 use retcon::data::Fact;
 use retcon::eval::questions::{Counts, Kind};
 use retcon::eval::report::already_said;
-use retcon::model::delta::file;
 use retcon::stats::Source;
 use retcon::{Ctx, Delta, Editor, Model, Report, compare};
 use serde_json::{Map, Value, json};
@@ -47,15 +46,15 @@ pub(crate) fn run(shell: &Shell, job: &Edit) -> Result<Outcome> {
         true => tune::settle(shell, &model, job.method, &job.given, statistics.as_ref())?,
         false => job.given.clone(),
     };
-    let made = with_ctx(shell, statistics.as_ref(), job.seed, |ctx| match job.max_drift {
+    let made = timed(shell, statistics.as_ref(), job.seed, |ctx| match job.max_drift {
         Some(bound) => bounded(shell, ctx, &model, job, &settings, &facts, bound),
-        None => Ok((job.method.editor)(settings)?.edit(ctx, &model, &facts)?),
+        None => Ok(job.method.editor(settings)?.edit(ctx, &model, &facts)?),
     });
     let made = measured(shell, &model, &facts, made, job.seed)?;
     shell.check()?;
     let keep = made.report.success || job.keep_failed;
     if keep {
-        file::write(&made.delta, &job.out)?;
+        made.delta.save(&job.out)?;
     }
     shell.say(report::rows(&made.report))?;
     let mut summary = made.summary()?;
@@ -78,23 +77,19 @@ pub(crate) fn make(
     statistics: &dyn Source,
     seed: u64,
 ) -> Result<Made> {
-    let made = with_ctx(shell, statistics, seed, |ctx| Ok(editor.edit(ctx, model, facts)?));
+    let made = timed(shell, statistics, seed, |ctx| Ok(editor.edit(ctx, model, facts)?));
     measured(shell, model, facts, made, seed)
 }
 
 /// What `work` makes, with a bar that tells how far it is, and the seconds that it takes.
-fn with_ctx(
+fn timed(
     shell: &Shell,
     statistics: &dyn Source,
     seed: u64,
     work: impl FnOnce(&Ctx<'_>) -> Result<Delta>,
 ) -> Result<(Delta, f64)> {
     let start = Instant::now();
-    let bar = progress::steps(shell);
-    let ctx =
-        Ctx { seed, progress: &|p| progress::step(&bar, p), cancel: shell.cancel, statistics };
-    let delta = work(&ctx);
-    bar.finish_and_clear();
+    let delta = progress::watched(shell, Ctx::new(seed).with_statistics(statistics), work);
     let seconds = start.elapsed().as_secs_f64();
     tracing::info!("edited in {seconds:.1} s");
     Ok((delta?, seconds))
@@ -132,7 +127,7 @@ fn measured(
     }
     shell.check()?;
     let spinner = progress::spinner(shell, "measuring");
-    let after = model.with(&Arc::new(delta.clone()))?;
+    let after = model.with(delta.clone())?;
     let report = compare(model, &after, facts, Counts::default(), seed);
     spinner.finish_and_clear();
     let report = report?;

@@ -15,16 +15,8 @@ pub(crate) fn run(shell: &Shell, job: &Experiment) -> Result<Outcome> {
     let model = job.model.open(shell, &[])?;
     let n_cells = job.plan.cells(model.spec().n_stored_blocks()).len();
     shell.note(format!("{}: {n_cells} cells", job.plan.name))?;
-    let bar = progress::steps(shell);
-    let seed = job.plan.seeds.first().copied().unwrap_or_default();
-    let ctx = Ctx {
-        seed,
-        progress: &|p| progress::step(&bar, p),
-        cancel: shell.cancel,
-        statistics: &retcon::stats::Nothing,
-    };
-    let records = carry_out(&ctx, &job.plan, &model, &job.out);
-    bar.finish_and_clear();
+    let ctx = Ctx::new(job.plan.seeds.first().copied().unwrap_or_default());
+    let records = progress::watched(shell, ctx, |ctx| carry_out(ctx, &job.plan, &model, &job.out));
     let records = records.with_context(|| {
         format!("what was finished is kept in {}; the same command goes on", job.out.display())
     })?;

@@ -108,17 +108,12 @@ fn compute(
     kept: &Kept,
     blocks: &[usize],
 ) -> Result<(Arc<Statistics>, u64)> {
-    let bar = progress::steps(shell);
     let before = OnceLock::new();
-    let report = |p: &Progress| {
-        before.get_or_init(|| p.done as u64);
-        progress::step(&bar, p);
+    let note = |progress: &Progress| {
+        before.get_or_init(|| progress.done as u64);
     };
-    let statistics = &stats::Nothing;
-    let ctx = Ctx { seed: 0, progress: &report, cancel: shell.cancel, statistics };
-    let found = kept.statistics(&ctx, model, blocks);
-    bar.finish_and_clear();
-    let found = found?;
+    let ctx = Ctx::new(0).with_progress(&note);
+    let found = progress::watched(shell, ctx, |ctx| kept.statistics(ctx, model, blocks))?;
     let before = before.into_inner().unwrap_or(found.about.n_tokens);
     Ok((found, before))
 }

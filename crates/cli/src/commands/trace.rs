@@ -51,16 +51,9 @@ struct Found {
 pub(crate) fn run(shell: &Shell, job: &job::Trace) -> Result<Outcome> {
     let model = job.model.open(shell, &job.deltas)?;
     let start = Instant::now();
-    let bar = progress::steps(shell);
-    let ctx = Ctx {
-        seed: job.seed,
-        progress: &|p| progress::step(&bar, p),
-        cancel: shell.cancel,
-        statistics: &retcon::stats::Nothing,
-    };
-    let found = find(&ctx, shell, job, &model);
-    bar.finish_and_clear();
-    let found = Found { seconds: start.elapsed().as_secs_f64(), ..found? };
+    let ctx = Ctx::new(job.seed);
+    let found = progress::watched(shell, ctx, |ctx| find(ctx, shell, job, &model))?;
+    let found = Found { seconds: start.elapsed().as_secs_f64(), ..found };
     shell.check()?;
     say(shell, job, &found)?;
     let files = match &job.out {

@@ -11,7 +11,6 @@ use retcon::edit::scope::Scope;
 use retcon::eval::accuracy::{said, share};
 use retcon::experiment::{Material, Use};
 use retcon::model::Container;
-use retcon::model::delta::file;
 use retcon::model::delta::merge::merge;
 use retcon::train::{Stream, Trainer};
 use retcon::{Ctx, Delta, Model, Update};
@@ -64,15 +63,9 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
         "facts": job.facts, "course": job.course, "scope": job.scope, "seed": job.seed,
         "random": job.random,
     });
-    let bar = progress::steps(shell);
-    let ctx = Ctx {
-        seed: job.seed,
-        progress: &|p| progress::step(&bar, p),
-        cancel: shell.cancel,
-        statistics: &retcon::stats::Nothing,
-    };
-    let trained = trainer.finish(&ctx, Some((&state, &run.to_string())));
-    bar.finish_and_clear();
+    let trained = progress::watched(shell, Ctx::new(job.seed), |ctx| {
+        trainer.finish(ctx, Some((&state, &run.to_string())))
+    });
     trained.with_context(|| {
         format!("the state, if any, is kept in {}; the same command goes on", state.display())
     })?;
@@ -126,8 +119,8 @@ fn write(job: &Train, model: &Model, trainer: &Trainer<'_>) -> Result<()> {
     };
     let delta = Arc::new(Delta::new(model, updates, record)?);
     if is_delta(job) {
-        return Ok(file::write(&delta, &job.out)?);
+        return Ok(delta.save(&job.out)?);
     }
-    merge(&model.with(&delta)?, &job.out)?;
+    merge(&model.with(delta.clone())?, &job.out)?;
     Ok(())
 }

@@ -169,12 +169,8 @@ fn sweep(
     seed: u64,
     limit: Option<Duration>,
 ) -> Result<Tuned> {
-    let bar = progress::steps(shell);
-    let report = |p: &_| progress::step(&bar, p);
-    let ctx = Ctx { seed, progress: &report, cancel: shell.cancel, statistics };
-    let tuned = tune::tune(&ctx, model, method, given, limit);
-    bar.finish_and_clear();
-    let tuned = tuned?;
+    let ctx = Ctx::new(seed).with_statistics(statistics);
+    let tuned = progress::watched(shell, ctx, |ctx| tune::tune(ctx, model, method, given, limit))?;
     let path = path(model, method, given)?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;

@@ -1,7 +1,7 @@
 //! `undo`: deltas come off a model's stack. Their files stay.
 
 use anyhow::{Result, bail};
-use retcon::model::delta::file;
+use retcon::Delta;
 use serde_json::json;
 
 use super::Outcome;
@@ -62,7 +62,7 @@ fn find(stack: &Stack, id: &str) -> Result<usize> {
 fn warn_of_dependents(above: &[Layer], removed: &[Layer]) {
     for layer in above {
         // What can't be read can't be warned of, and is no reason not to undo.
-        let Ok(delta) = file::read(&layer.file) else { continue };
+        let Ok(delta) = Delta::load(&layer.file) else { continue };
         for below in removed.iter().filter(|below| delta.record.after.contains(&below.id)) {
             tracing::warn!(
                 "delta {} was made on top of {}, which is gone now; ask whether it still works",

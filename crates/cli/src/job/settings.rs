@@ -46,11 +46,11 @@ pub(super) fn settings(
 /// Makes sure that a method takes these settings. Whatever reads them all tells what is wrong with a
 /// value, and not whose it is.
 pub(super) fn check(method: &Method, given: &Map<String, Value>) -> Result<()> {
-    let Err(error) = (method.editor)(given.clone()) else { return Ok(()) };
+    let Err(error) = method.editor(given.clone()) else { return Ok(()) };
     let Error::BadSettings { method: name, what } = &error else { bail!(error) };
     let is_bad = |key: &&String| {
         let alone = Map::from_iter([((*key).clone(), given[*key].clone())]);
-        matches!((method.editor)(alone), Err(Error::BadSettings { .. }))
+        matches!(method.editor(alone), Err(Error::BadSettings { .. }))
     };
     let key = given.keys().find(is_bad).map(|key| format!("`{key}`"));
     match key.filter(|key| !what.contains(key)) {

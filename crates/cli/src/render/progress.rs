@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use retcon::Progress;
+use retcon::{Ctx, Progress};
 
 use crate::shell::Shell;
 
@@ -13,8 +13,20 @@ const STEPS: &str = "{msg:24} {bar:30} {pos}/{len}  {prefix}  {eta} left";
 const BYTES: &str = "{msg:24} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
 const SPINNER: &str = "{spinner} {msg}  {elapsed}";
 
+/// What `work` gives, with a bar that tells how far it is, until the user stops it.
+pub(crate) fn watched<T>(shell: &Shell, ctx: Ctx<'_>, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
+    let bar = steps(shell);
+    let report = |progress: &Progress| {
+        (ctx.progress)(progress);
+        step(&bar, progress);
+    };
+    let done = work(&ctx.with_progress(&report).with_cancel(shell.cancel));
+    bar.finish_and_clear();
+    done
+}
+
 /// A bar of steps, whose number [`step`] tells.
-pub(crate) fn steps(shell: &Shell) -> ProgressBar {
+fn steps(shell: &Shell) -> ProgressBar {
     bar(shell, STEPS, 0)
 }
 
@@ -34,7 +46,7 @@ pub(crate) fn spinner(shell: &Shell, what: impl Into<Cow<'static, str>>) -> Prog
 }
 
 /// Moves `bar` to where an editor is.
-pub(crate) fn step(bar: &ProgressBar, progress: &Progress) {
+fn step(bar: &ProgressBar, progress: &Progress) {
     bar.set_message(progress.stage);
     bar.set_length(progress.total as u64);
     let loss = progress.loss.map(|loss| format!("loss {loss:.3}"));

@@ -14,7 +14,7 @@ use crate::update::Update;
 use crate::weight_id::WeightId;
 
 /// The version that is written, and the only one so far.
-pub const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 
 /// The key of the file's metadata under which the header stands.
 const KEY: &str = "retcon_delta";
@@ -27,24 +27,30 @@ struct Header {
     record: Record,
 }
 
-/// Writes `delta` at `path`: the same bytes for the same delta, all of them or none.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn write(delta: &Delta, path: &Path) -> Result<()> {
-    let header =
-        Header { version: VERSION, base: delta.base.clone(), record: delta.record.clone() };
-    let header = serde_json::to_string(&header).expect("a header has only string keys");
-    let metadata = BTreeMap::from([(KEY.to_owned(), header)]);
-    safetensors::write(path, &tensors(delta)?, &metadata)
+impl Delta {
+    /// Writes it at `path`: the same bytes for the same delta, all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let header =
+            Header { version: VERSION, base: self.base.clone(), record: self.record.clone() };
+        let header = serde_json::to_string(&header).expect("a header has only string keys");
+        let metadata = BTreeMap::from([(KEY.to_owned(), header)]);
+        safetensors::write(path.as_ref(), &tensors(self)?, &metadata)
+    }
+
+    /// Reads the delta at `path`.
+    ///
+    /// # Errors
+    /// [`Error::BadDelta`] where the file is something else or doesn't hold together, besides those
+    /// of [`safetensors::open`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        read(path.as_ref())
+    }
 }
 
-/// Reads the delta at `path`.
-///
-/// # Errors
-/// [`Error::BadDelta`] where the file is something else or doesn't hold together, besides those
-/// of [`safetensors::open`].
-pub fn read(path: &Path) -> Result<Delta> {
+fn read(path: &Path) -> Result<Delta> {
     let file = safetensors::open(path)?;
     let bad = |what: String| Error::BadDelta { path: path.to_owned(), what };
     let header = file.metadata.get(KEY).ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! A change to a model as a value: updates to weights, what made them, and the base they are for.
 
-pub mod file;
+mod file;
 pub mod merge;
 
 use std::collections::BTreeMap;

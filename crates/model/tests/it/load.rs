@@ -140,7 +140,7 @@ fn tokens_and_lengths_that_the_model_has_not_are_refused() {
 fn every_precision_gives_nearly_the_same_logits() {
     let logits = |precision| {
         let options = Options { precision, ..Options::default() };
-        let model = Model::open(&fixture("llama"), &options).unwrap();
+        let model = Model::open(fixture("llama"), &options).unwrap();
         let x = model.run(&Batch::new([[5, 6, 7]]).unwrap(), &[2], &mut ()).unwrap();
         let logits = model.logits(&x).unwrap();
         logits.flatten_all().unwrap().to_vec1::<f32>().unwrap()

@@ -24,7 +24,7 @@ fn fixture(name: &str) -> PathBuf {
 
 /// The fixture `name`, loaded with default options.
 fn model(name: &str) -> Model {
-    Model::open(&fixture(name), &Options::default()).unwrap()
+    Model::open(fixture(name), &Options::default()).unwrap()
 }
 
 /// What the reference implementation says of the fixture `name`.

@@ -59,7 +59,7 @@ pub(crate) fn measure(request: &Request, model: &Model) -> Outcome<Value> {
         settings = delta.record.settings.clone();
         let found = values(&delta, batch);
         let clock = Instant::now();
-        let edited = current.with(&delta.into())?;
+        let edited = current.with(delta)?;
         let taught = taught(&edited, batch)?;
         check += clock.elapsed().as_secs_f64();
         lines.extend(found.into_iter().zip(taught).map(|(mut line, taught)| {
@@ -97,7 +97,7 @@ pub(crate) fn edit(
         }
     };
     let cancel = AtomicBool::new(false);
-    let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics };
+    let ctx = Ctx::new(0).with_progress(&progress).with_cancel(&cancel).with_statistics(statistics);
     let began = Instant::now();
     let delta = editor.edit(&ctx, model, facts)?;
     let ended = Instant::now();

@@ -128,7 +128,7 @@ impl Request {
             // As EasyEdit's presets of ROME have it; the others can't do without.
             given.insert("metric".to_owned(), "identity".into());
         }
-        Ok((Method::find(name)?.editor)(given)?)
+        Ok(Method::find(name)?.editor(given)?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use retcon::data::Corpus;
 use retcon::model::Part;
-use retcon::stats::{Nothing, Plan, collect};
+use retcon::stats::{Plan, collect};
 use retcon::{Ctx, Model};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(crate) fn measure(request: &Request, model: &Model) -> Outcome<Value> {
         std::fs::write(path, lines.collect::<String>())?;
     }
     let cancel = AtomicBool::new(false);
-    let ctx = Ctx { seed: 0, progress: &|_| (), cancel: &cancel, statistics: &Nothing };
+    let ctx = Ctx::new(0).with_cancel(&cancel);
     // To the end of the text, however early it would be good enough.
     let plan = Plan { tolerance: 0.0, ..Plan::default() };
     let before = matmul_peak()?;

@@ -32,5 +32,5 @@ pub const METHOD: Method = Method {
     source: "Fang et al. 2025, arXiv 2410.02355",
     settings: SETTINGS,
     defaults: || to_value(&alphaedit()),
-    editor: |given| make("alphaedit", alphaedit(), given),
+    make: |given| make("alphaedit", alphaedit(), given),
 };

@@ -10,11 +10,11 @@ use retcon_model::{Model, Site, Spot};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Ctx;
 use super::recipe::Recipe;
 use super::subject::Subject;
 use super::value::search;
 use super::walk::{Walk, averaged};
+use crate::ctx::Ctx;
 use crate::data::Fact;
 use crate::data::knowledge::{FactSet, Wording};
 use crate::error::{Error, Result};

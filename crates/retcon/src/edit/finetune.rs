@@ -10,7 +10,6 @@ use candle_core::DType;
 use retcon_kernels::loss::Scored;
 use retcon_kernels::squares::{largest, sum_of_squares};
 use retcon_kernels::trained::{Ball, Trained};
-use retcon_model::generate::is_decoder;
 use retcon_model::{Delta, Model, Update, WeightId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,7 +19,8 @@ use super::fixed::Fixed;
 use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, at_least_one, delta, positive, record, scaled, settings};
+use super::{Editor, at_least_one, delta, positive, record, scaled, settings};
+use crate::ctx::Ctx;
 use crate::data::{Fact, contexts};
 use crate::error::{Error, Result};
 
@@ -361,7 +361,7 @@ impl FineTuning {
 impl Settings {
     /// `query` with the end of the text behind its object, where a decoder has one and it is wanted.
     fn ended(&self, model: &Model, mut query: Query) -> Query {
-        let eos = model.tokenizer().eos().first().filter(|_| self.eos && is_decoder(model.spec()));
+        let eos = model.tokenizer().eos().first().filter(|_| self.eos && model.spec().is_causal());
         if let (Some(&eos), Some(&last)) = (eos, query.object.last()) {
             query.ids.push(last);
             query.at.push(query.ids.len() as u32 - 1);

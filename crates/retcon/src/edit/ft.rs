@@ -59,7 +59,7 @@ pub const FT: Method = Method {
     source: "Zhu et al. 2020, arXiv 2012.00363: FTM with constraint",
     settings: SETTINGS,
     defaults: || to_value(&Settings::default()),
-    editor: |given| make("ft", &Settings::default(), given),
+    make: |given| make("ft", &Settings::default(), given),
 };
 
 /// The entry of `ft-l` in [`super::METHODS`].
@@ -69,7 +69,7 @@ pub const FT_L: Method = Method {
     source: "Meng et al. 2022, arXiv 2202.05262: FT+L",
     settings: SETTINGS,
     defaults: || to_value(&ft_l()),
-    editor: |given| make("ft-l", &ft_l(), given),
+    make: |given| make("ft-l", &ft_l(), given),
 };
 
 /// The entry of `ft-m` in [`super::METHODS`].
@@ -79,7 +79,7 @@ pub const FT_M: Method = Method {
     source: "Zhang et al. 2024, arXiv 2401.01286: FT-M of EasyEdit",
     settings: SETTINGS,
     defaults: || to_value(&ft_m()),
-    editor: |given| make("ft-m", &ft_m(), given),
+    make: |given| make("ft-m", &ft_m(), given),
 };
 
 /// The entry of `ft-w` in [`super::METHODS`].
@@ -89,7 +89,7 @@ pub const FT_W: Method = Method {
     source: "Meng et al. 2023, arXiv 2210.07229: FT-W",
     settings: SETTINGS,
     defaults: || to_value(&ft_w()),
-    editor: |given| make("ft-w", &ft_w(), given),
+    make: |given| make("ft-w", &ft_w(), given),
 };
 
 /// The entry of `locft-bf` in [`super::METHODS`].
@@ -99,5 +99,5 @@ pub const LOCFT_BF: Method = Method {
     source: "LocFT-BF, arXiv 2509.22072",
     settings: SETTINGS,
     defaults: || to_value(&locft_bf()),
-    editor: |given| make("locft-bf", &locft_bf(), given),
+    make: |given| make("locft-bf", &locft_bf(), given),
 };

@@ -5,7 +5,6 @@
 
 use std::ops::Range;
 
-use retcon_model::generate::is_decoder;
 use retcon_model::{Batch, Model};
 
 use crate::data::Prompt;
@@ -42,7 +41,7 @@ pub fn query(model: &Model, prompt: &Prompt, object: &str) -> Result<Query> {
 /// # Errors
 /// As [`query`].
 pub fn query_of(model: &Model, prompt: &Prompt, object: Vec<u32>) -> Result<Query> {
-    let query = if is_decoder(model.spec()) {
+    let query = if model.spec().is_causal() {
         continued(model, prompt, object)?
     } else {
         masked(model, prompt, object)?
@@ -59,17 +58,6 @@ pub fn query_of(model: &Model, prompt: &Prompt, object: Vec<u32>) -> Result<Quer
 /// As [`query`].
 pub fn fits(model: &Model, prompt: &Prompt, object: &str) -> Result<bool> {
     Ok(query(model, prompt, object)?.ids.len() <= model.spec().n_positions)
-}
-
-/// The tokens of `prompt` before its object, as a decoder is to continue them.
-///
-/// # Errors
-/// As [`query`].
-pub fn opening(model: &Model, prompt: &str) -> Result<Vec<u32>> {
-    let tokenizer = model.tokenizer();
-    let mut ids = tokenizer.prefix().to_vec();
-    ids.extend(tokenizer.encode(prompt)?.ids);
-    Ok(ids)
 }
 
 fn continued(model: &Model, prompt: &Prompt, object: Vec<u32>) -> Result<Query> {

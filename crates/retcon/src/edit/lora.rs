@@ -18,7 +18,8 @@ use super::fixed::Fixed;
 use super::lookup::query;
 use super::optim::{Descent, Evaluation, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
-use super::{Ctx, Editor, Method, at_least_one, delta, positive, record, settings, to_value};
+use super::{Editor, Method, at_least_one, delta, positive, record, settings, to_value};
+use crate::ctx::Ctx;
 use crate::data::Fact;
 use crate::error::{Error, Result};
 
@@ -41,7 +42,7 @@ pub const METHOD: Method = Method {
         ("batch", "facts per step"),
     ],
     defaults: || to_value(&Settings::default()),
-    editor: |given| {
+    make: |given| {
         let settings: Settings = settings("lora", &Settings::default(), given)?;
         settings.check()?;
         Ok(Box::new(Lora(settings)))

@@ -43,7 +43,7 @@ pub const MEMIT: Method = Method {
     source: "Meng et al. 2023, arXiv 2210.07229",
     settings: SETTINGS,
     defaults: || to_value(&Recipe::memit()),
-    editor: |given| make("memit", Recipe::memit(), given),
+    make: |given| make("memit", Recipe::memit(), given),
 };
 
 /// The entry of `emmet` in [`super::METHODS`].
@@ -53,7 +53,7 @@ pub const EMMET: Method = Method {
     source: "Gupta et al. 2024, arXiv 2403.14236",
     settings: SETTINGS,
     defaults: || to_value(&emmet()),
-    editor: |given| make("emmet", emmet(), given),
+    make: |given| make("emmet", emmet(), given),
 };
 
 /// The entry of `pmet` in [`super::METHODS`].
@@ -63,5 +63,5 @@ pub const PMET: Method = Method {
     source: "Li et al. 2023, arXiv 2308.08742",
     settings: SETTINGS,
     defaults: || to_value(&pmet()),
-    editor: |given| make("pmet", pmet(), given),
+    make: |given| make("pmet", pmet(), given),
 };

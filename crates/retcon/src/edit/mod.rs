@@ -27,16 +27,15 @@ pub mod value;
 pub mod walk;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use retcon_model::{Delta, Model, Record, Update, WeightId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::ctx::Ctx;
 use crate::data::Fact;
 use crate::error::{Error, Result};
-use crate::stats::Source;
 
 /// All methods.
 pub const METHODS: &[Method] = &[
@@ -97,8 +96,8 @@ pub struct Method {
     pub settings: &'static [(&'static str, &'static str)],
     /// The settings' defaults.
     pub defaults: fn() -> Value,
-    /// Makes the editor of some settings; those that are left out have their defaults.
-    pub editor: MakeEditor,
+    /// Makes the editor; [`Method::editor`] is easier to call.
+    pub make: MakeEditor,
 }
 
 impl Method {
@@ -113,61 +112,26 @@ impl Method {
         })
     }
 
+    /// Its editor with `settings`, such as `json!({ "steps": 20 })` or a map; those that are left out, all
+    /// of them with `()`, have their defaults.
+    ///
+    /// # Errors
+    /// [`Error::BadSettings`] where one is unknown or of another type, [`Error::BadSetting`] where a value
+    /// makes no sense.
+    pub fn editor(&self, settings: impl Serialize) -> Result<Box<dyn Editor>> {
+        let bad = |what: String| Error::BadSettings { method: self.name, what };
+        match serde_json::to_value(settings).map_err(|error| bad(error.to_string()))? {
+            Value::Object(settings) => (self.make)(settings),
+            Value::Null => (self.make)(Map::new()),
+            other => Err(bad(format!("expected names with values, found {other}"))),
+        }
+    }
+
     /// Whether, with `given` in the place of its own settings, it solves with second moments of keys.
     pub fn needs_statistics(&self, given: &Map<String, Value>) -> bool {
         let defaults = (self.defaults)();
         let metric = given.get("metric").or_else(|| defaults.get("metric"));
         metric.is_some_and(|metric| metric != "identity")
-    }
-}
-
-/// What an editor gets beside the model and the facts.
-pub struct Ctx<'a> {
-    /// Of everything random.
-    pub seed: u64,
-    /// Is told how far the work is.
-    pub progress: &'a (dyn Fn(&Progress) + Sync),
-    /// Ends the work where it becomes true.
-    pub cancel: &'a AtomicBool,
-    /// Where methods get statistics that solve in closed form.
-    pub statistics: &'a dyn Source,
-}
-
-/// How far the work is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
-    /// What is being done.
-    pub stage: &'static str,
-    /// Steps that are done.
-    pub done: usize,
-    /// Steps that there will be, at most.
-    pub total: usize,
-    /// The loss, where one is made small.
-    pub loss: Option<f64>,
-    /// The share of the texts at hand whose object is said, where that is known.
-    pub said: Option<f64>,
-}
-
-impl Ctx<'_> {
-    /// Reports progress.
-    ///
-    /// # Errors
-    /// [`Error::Canceled`] where the user has stopped the work.
-    pub fn report(&self, progress: &Progress) -> Result<()> {
-        self.check()?;
-        (self.progress)(progress);
-        Ok(())
-    }
-
-    /// Stops here where the user wants it.
-    ///
-    /// # Errors
-    /// [`Error::Canceled`].
-    pub fn check(&self) -> Result<()> {
-        match self.cancel.load(Ordering::Relaxed) {
-            true => Err(Error::Canceled),
-            false => Ok(()),
-        }
     }
 }
 
@@ -277,9 +241,9 @@ mod tests {
     fn every_method_refuses_settings_that_it_does_not_know() {
         for method in METHODS {
             let given = Map::from_iter([("no_such_setting".to_owned(), Value::Null)]);
-            let error = (method.editor)(given).err().unwrap().to_string();
+            let error = method.editor(given).err().unwrap().to_string();
             assert!(error.contains("no_such_setting"), "{error}");
-            (method.editor)(Map::new()).unwrap();
+            method.editor(()).unwrap();
         }
     }
 }

@@ -7,7 +7,7 @@ use retcon_kernels::trained::{Adam, Ball, Trained};
 use retcon_model::random::Random;
 use serde_json::{Value, json};
 
-use super::{Ctx, Progress};
+use crate::ctx::{Ctx, Progress};
 use crate::error::{Error, Result};
 
 /// An unknown, how fast it moves and where it has to stay.
@@ -217,7 +217,6 @@ fn scalar(loss: &Var) -> Result<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
 
     use candle_core::Device;
 
@@ -241,13 +240,7 @@ mod tests {
         let start = Tensor::new(&[0f32], &Device::Cpu).unwrap();
         let trained = Trained::new(start).unwrap();
         let mut unknowns = [Unknown { trained, learning_rate: 0.1, weight_decay: 0.0, ball }];
-        let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-        let ctx = Ctx {
-            seed: 0,
-            progress: &progress,
-            cancel: &cancel,
-            statistics: &crate::stats::Nothing,
-        };
+        let ctx = Ctx::new(0);
         let descent = Descent { stage: "test", n_parts: 1, parts_per_step: 1, n_epochs };
         let outcome =
             minimize(&ctx, &descent, &mut unknowns, |_, vars| Ok(evaluate(vars))).unwrap();

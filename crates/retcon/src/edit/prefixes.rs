@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 
 use retcon_model::Model;
-use retcon_model::generate::{Sampling, generate, is_decoder};
+use retcon_model::generate::{Sampling, generate};
 
 use crate::data::Prompt;
 use crate::error::Result;
@@ -53,7 +53,7 @@ impl Words {
 /// # Errors
 /// What the tokenizer and the model report.
 pub fn prefixes(model: &Model, tokens: &[usize], seed: u64) -> Result<Vec<String>> {
-    if !is_decoder(model.spec()) {
+    if !model.spec().is_causal() {
         return Ok(Vec::new());
     }
     let tokenizer = model.tokenizer();

@@ -61,7 +61,7 @@ mod tests {
         let mut n = 0;
         for method in METHODS {
             for preset in method.presets() {
-                (method.editor)(preset.settings.clone()).unwrap();
+                method.editor(preset.settings.clone()).unwrap();
                 n += preset.models.len();
             }
         }

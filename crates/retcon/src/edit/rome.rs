@@ -42,7 +42,7 @@ pub const ROME: Method = Method {
     source: "Meng et al. 2022, arXiv 2202.05262",
     settings: SETTINGS,
     defaults: || to_value(&base()),
-    editor: |given| make("rome", base(), given),
+    make: |given| make("rome", base(), given),
 };
 
 /// The entry of `r-rome` in [`super::METHODS`].
@@ -52,5 +52,5 @@ pub const R_ROME: Method = Method {
     source: "Gupta et al. 2024, arXiv 2403.07175",
     settings: SETTINGS,
     defaults: || to_value(&rebuilt()),
-    editor: |given| make("r-rome", rebuilt(), given),
+    make: |given| make("r-rome", rebuilt(), given),
 };

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use retcon_model::Model;
-use retcon_model::generate::is_decoder;
 use serde::{Deserialize, Serialize};
 
 use super::lookup::{Query, query};
@@ -82,7 +81,7 @@ impl Subject {
         let essence = Prompt::fill("{} is a", first.subject())?;
         // What it says next doesn't matter, only where.
         let mut essence = Situation::new(model, &essence, &first.target_new, true)?;
-        if is_decoder(model.spec()) {
+        if model.spec().is_causal() {
             essence.query.ids.truncate(essence.lookup + 1);
             essence.query.at = vec![essence.lookup as u32];
         } else {
@@ -128,7 +127,7 @@ impl Situation {
 
     /// All that the key at the lookup follows from.
     fn seen(&self, model: &Model) -> &[u32] {
-        match is_decoder(model.spec()) {
+        match model.spec().is_causal() {
             true => &self.query.ids[..=self.lookup],
             false => &self.query.ids,
         }

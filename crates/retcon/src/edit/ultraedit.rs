@@ -22,9 +22,8 @@ use serde::{Deserialize, Serialize};
 use super::lookup::{Packed, Query, query};
 use super::scope::{Blocks, Scope, Target};
 use super::solve::{Metric, solve};
-use super::{
-    Ctx, Editor, Method, Progress, at_least_one, delta, positive, record, settings, to_value,
-};
+use super::{Editor, Method, at_least_one, delta, positive, record, settings, to_value};
+use crate::ctx::{Ctx, Progress};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{check_finite, to_mat, to_tensor};
@@ -45,7 +44,7 @@ pub const METHOD: Method = Method {
         ("batch", "facts whose mean loss makes a gradient"),
     ],
     defaults: || to_value(&Settings::default()),
-    editor: |given| {
+    make: |given| {
         let settings: Settings = settings("ultraedit", &Settings::default(), given)?;
         settings.check()?;
         Ok(Box::new(UltraEdit(settings)))
@@ -98,7 +97,7 @@ impl Editor for UltraEdit {
         let mut factors: BTreeMap<WeightId, (Vec<Tensor>, Vec<Tensor>)> = BTreeMap::new();
         for (turn, facts_of_turn) in facts.chunks(self.0.turn).enumerate() {
             let (done, total) = (turn * self.0.turn, facts.len());
-            ctx.report(&Progress { stage: "solving", done, total, loss: None, said: None })?;
+            ctx.report(&Progress::new("solving", done, total))?;
             let rows = self.rows(&current, &modules, facts_of_turn)?;
             for module in &modules {
                 let Rows { inputs, gradients } = &rows[&module.id];

@@ -5,7 +5,6 @@ use candle_core::{Device, Tensor};
 use faer::Mat;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
-use retcon_model::generate::is_decoder;
 use retcon_model::tap::Record;
 use retcon_model::{Batch, Hidden, Model, Site};
 
@@ -64,7 +63,7 @@ impl Walk {
     ) -> Result<()> {
         let lookups: Vec<usize> = situations.iter().map(|situation| situation.lookup).collect();
         let ends: Vec<usize> = lookups.iter().map(|lookup| lookup + 1).collect();
-        let hidden = match is_decoder(model.spec()) {
+        let hidden = match model.spec().is_causal() {
             true => hidden.up_to(&ends)?,
             false => hidden.clone(),
         };

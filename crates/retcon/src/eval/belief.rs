@@ -1,13 +1,13 @@
 //! What a model believes: the probability of answers, and the answer that it gives freely.
 
 use candle_core::Tensor;
-use retcon_model::generate::{Sampling, generate, is_decoder};
+use retcon_model::generate::{Sampling, generate};
 use retcon_model::{Batch, Model};
 use serde::{Deserialize, Serialize};
 
 use super::answer::first;
 use super::questions::Question;
-use crate::edit::lookup::{Packed, Query, fits, opening, query};
+use crate::edit::lookup::{Packed, Query, fits, query};
 use crate::error::Result;
 
 /// What a model answers to a question.
@@ -107,9 +107,10 @@ pub fn scores(model: &Model, queries: &[Query]) -> Result<Vec<Score>> {
 
 /// What `model` says to each question.
 fn says(model: &Model, questions: &[Question]) -> Result<Vec<String>> {
-    if is_decoder(model.spec()) {
-        let openings = questions.iter().map(|question| opening(model, question.prompt.text()));
-        let openings = openings.collect::<Result<Vec<_>>>()?;
+    if model.spec().is_causal() {
+        let openings =
+            questions.iter().map(|question| model.tokenizer().opening(question.prompt.text()));
+        let openings = openings.collect::<Result<Vec<_>, _>>()?;
         let said = generate(model, &openings, &Sampling::greedy(N_SAID), |_, _| true)?;
         return said.iter().map(|ids| Ok(model.tokenizer().decode(ids)?)).collect();
     }

@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 
 use retcon_model::Model;
-use retcon_model::generate::{Sampling, generate, is_decoder};
+use retcon_model::generate::{Sampling, generate};
 
 use super::answer::normalized;
-use crate::edit::lookup::opening;
 use crate::error::Result;
 
 /// Goes on from each of `prompts` to `n_tokens` tokens in total, drawn from the five most likely ones
@@ -19,11 +18,13 @@ use crate::error::Result;
 /// # Errors
 /// What the tokenizer and the model report.
 pub fn write(model: &Model, prompts: &[&str], n_tokens: usize, seed: u64) -> Result<Vec<String>> {
-    if !is_decoder(model.spec()) || prompts.is_empty() {
+    if !model.spec().is_causal() || prompts.is_empty() {
         return Ok(vec![String::new(); prompts.len()]);
     }
-    let openings =
-        prompts.iter().map(|prompt| opening(model, prompt)).collect::<Result<Vec<_>>>()?;
+    let openings = prompts
+        .iter()
+        .map(|prompt| model.tokenizer().opening(prompt))
+        .collect::<Result<Vec<_>, _>>()?;
     let sampling = Sampling { n_tokens, temperature: 1.0, top_k: 5, seed };
     let mut lengths: Vec<usize> = openings.iter().map(Vec::len).collect();
     let written = generate(model, &openings, &sampling, |index, _| {

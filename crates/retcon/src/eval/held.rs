@@ -10,13 +10,12 @@ use candle_core::Tensor;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::{Compared, compare};
 use retcon_kernels::rows::gather_rows;
-use retcon_model::generate::is_decoder;
 use retcon_model::{Batch, Hidden, Model};
 use serde::{Deserialize, Serialize};
 
 use super::unbounded;
 use crate::data::Prompt;
-use crate::edit::lookup::{opening, query};
+use crate::edit::lookup::query;
 use crate::error::Result;
 
 /// What a held-out text is there for.
@@ -192,7 +191,7 @@ impl Text {
     fn new(model: &Model, text: &HeldText) -> Result<Self> {
         let HeldText { holds, prompt, answer } = text;
         let holds = *holds;
-        if !is_decoder(model.spec()) {
+        if !model.spec().is_causal() {
             // Any word of one token makes one mask.
             let query = query(model, prompt, answer.as_deref().unwrap_or("it"))?;
             let n = if answer.is_some() { query.object.len() } else { 0 };
@@ -205,7 +204,7 @@ impl Text {
             });
         }
         let Some(answer) = answer else {
-            let ids = opening(model, prompt.text())?;
+            let ids = model.tokenizer().opening(prompt.text())?;
             let (at, targets) = ((0..ids.len() as u32).collect(), ids.get(1..).unwrap_or_default());
             return Ok(Self { holds, at, targets: targets.to_vec(), ids, answer: 0..0 });
         };

@@ -11,14 +11,14 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
-use retcon_model::generate::{Sampling, go_on, is_decoder};
+use retcon_model::generate::{Sampling, go_on};
 use retcon_model::{Batch, Model, Past};
 use serde::{Deserialize, Serialize};
 
 use super::answer::has_ended;
 use super::unbounded;
 use crate::data::Prompt;
-use crate::edit::lookup::{Query, opening, query_of};
+use crate::edit::lookup::{Query, query_of};
 use crate::error::Result;
 
 /// A prompt, and what is to be known of it.
@@ -81,7 +81,7 @@ impl Taken {
 /// # Errors
 /// What the tokenizer and the model report.
 pub fn read(model: &Model, asks: &[Ask<'_>]) -> Result<Vec<Reading>> {
-    if !is_decoder(model.spec()) {
+    if !model.spec().is_causal() {
         return asks.iter().map(|ask| fill(model, ask)).collect();
     }
     /// Tokens of prompts that run at once.
@@ -123,7 +123,7 @@ impl Prompts {
                 prompts.asks[prompt].push(i);
                 continue;
             }
-            let opening = opening(model, ask.prompt.text())?;
+            let opening = model.tokenizer().opening(ask.prompt.text())?;
             if !opening.is_empty() && opening.len() < model.spec().n_positions {
                 seen.insert(ask.prompt.text(), prompts.openings.len());
                 prompts.openings.push(opening);

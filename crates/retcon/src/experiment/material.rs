@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use retcon_model::generate::is_decoder;
 use retcon_model::random::Random;
 use retcon_model::{Entry, FactMemory, Model};
 
@@ -223,7 +222,7 @@ impl<'a> Material<'a> {
     ) -> Result<Vec<Query>> {
         let mut texts = Vec::new();
         for wording in wordings {
-            let example = if is_decoder(self.model.spec()) {
+            let example = if self.model.spec().is_causal() {
                 self.set.example_before(fact, object, wording)?
             } else {
                 self.set.example(fact, object, wording)?

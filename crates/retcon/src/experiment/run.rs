@@ -13,7 +13,7 @@ use super::lab::{Lab, course, identity, scope};
 use super::material::Material;
 use super::plan::Plan;
 use super::records::{Records, io};
-use crate::edit::{Ctx, Progress};
+use crate::ctx::{Ctx, Progress};
 use crate::error::{Error, Result};
 
 /// The plan of a folder, which no other plan may use.
@@ -107,7 +107,7 @@ impl Whole<'_> {
             let (done, total) = (before + part.done, self.total);
             (self.ctx.progress)(&Progress { stage, done, total, ..*part });
         };
-        let done = work(&Ctx { progress: &progress, ..*self.ctx })?;
+        let done = work(&(*self.ctx).with_progress(&progress))?;
         self.before.store(before + n_steps, Ordering::Relaxed);
         Ok(done)
     }

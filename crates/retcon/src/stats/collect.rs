@@ -15,8 +15,8 @@ use super::convergence::{Held, surprise};
 use super::memory::at_once;
 use super::windows::windows;
 use super::{About, Statistics, file, fingerprint, n_needed};
+use crate::ctx::{Ctx, Progress};
 use crate::data::Corpus;
-use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
 
 /// How statistics are computed.
@@ -164,7 +164,7 @@ impl Pass<'_> {
             let done = so_far.about.n_tokens as usize;
             let stage = "second moments of keys";
             let total = most as usize;
-            ctx.report(&Progress { stage, done, total, loss: None, said: None })?;
+            ctx.report(&Progress::new(stage, done, total))?;
             let left = (most - so_far.about.n_tokens) as usize;
             let n = self.next(&sequences[so_far.about.n_windows..], left);
             let from = so_far.about.n_windows;
@@ -223,7 +223,7 @@ impl Pass<'_> {
     /// The rows of `batch` that begin a sequence with the same token, seeing nothing else.
     fn begins(&self, batch: &Batch) -> Vec<u32> {
         let tokenizer = self.model.tokenizer();
-        let causal = retcon_model::generate::is_decoder(self.model.spec());
+        let causal = self.model.spec().is_causal();
         match causal && tokenizer.adds_bos() {
             true => batch.starts().iter().map(|&start| start as u32).collect(),
             false => Vec::new(),

@@ -8,8 +8,8 @@ use retcon_model::Model;
 use sha2::{Digest, Sha256};
 
 use super::{Plan, Source, Spaces, Statistics, collect, file, fingerprint};
+use crate::ctx::Ctx;
 use crate::data::Corpus;
-use crate::edit::Ctx;
 use crate::error::Result;
 
 /// Keeps statistics in a folder: a file for each model and text.

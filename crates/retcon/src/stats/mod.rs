@@ -33,8 +33,8 @@ pub use memory::{n_bytes, peak_bytes};
 pub use once::Once;
 pub use spaces::Spaces;
 
+use crate::ctx::Ctx;
 use crate::data::Corpus;
-use crate::edit::Ctx;
 use crate::error::{Error, Result};
 use crate::linalg::NullSpace;
 

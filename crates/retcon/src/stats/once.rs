@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use retcon_model::Model;
 
 use super::{Source, Statistics};
-use crate::edit::Ctx;
+use crate::ctx::Ctx;
 use crate::error::Result;
 
 /// Asks a source once, as long as what it gave is of the model and has the blocks.

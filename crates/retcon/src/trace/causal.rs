@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::patch::scores;
 use super::question::{Question, Token};
 use super::runs::Runs;
-use crate::edit::Ctx;
+use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
 /// What is restored at a token and a block.

@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
-use retcon_model::generate::is_decoder;
 use retcon_model::tap::{Record, Restore};
 use retcon_model::{Batch, Hidden, Model, Site, Spot};
 use serde::Serialize;
 
-use super::question::{Question, text};
+use super::question::Question;
+use crate::ctx::{Ctx, Progress};
 use crate::edit::lookup::{Packed, Query};
-use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
 
 /// What a question's answer owes to each entry of each MLP's key.
@@ -81,13 +80,13 @@ pub fn attribute(
     let mut values = Vec::new();
     for done in 0..total {
         let stage = "attributing";
-        ctx.report(&Progress { stage, done, total, loss: None, said: None })?;
+        ctx.report(&Progress::new(stage, done, total))?;
         values.push(scaled.attributions(done)?);
     }
     Ok(Attribution {
         prompt: question.prompt.text().to_owned(),
         object: question.object.clone(),
-        token: text(model, query.object[0])?,
+        token: model.tokenizer().shown(query.object[0])?,
         probability: scaled.probability,
         values,
     })
@@ -97,7 +96,7 @@ pub fn attribute(
 fn last_token(model: &Model, query: &Query) -> Query {
     let (mut ids, last) = (query.ids.clone(), query.at.len() - 1);
     // In a decoder they stand in the text already.
-    if !is_decoder(model.spec()) {
+    if !model.spec().is_causal() {
         for (&at, &token) in query.at.iter().zip(&query.object).take(last) {
             ids[at as usize] = token;
         }
@@ -125,7 +124,7 @@ impl<'a> Scaled<'a> {
         let n_blocks = model.spec().n_blocks;
         let whole = model.embed(&Batch::new([&query.ids])?, &mut ())?;
         let at = query.at[0];
-        let (start, row) = match is_decoder(model.spec()) {
+        let (start, row) = match model.spec().is_causal() {
             true => (model.from_positions(0..n_blocks, &whole, &[at as usize])?, 0),
             false => (whole, at),
         };

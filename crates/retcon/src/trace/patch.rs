@@ -4,13 +4,12 @@ use std::ops::Range;
 
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::{gather_rows, set_rows};
-use retcon_model::generate::is_decoder;
 use retcon_model::tap::Restore;
 use retcon_model::{Hidden, Site, Spot};
 
 use super::causal::Kind;
 use super::runs::Runs;
-use crate::edit::{Ctx, Progress};
+use crate::ctx::{Ctx, Progress};
 use crate::error::Result;
 
 /// For each token and block, the answer's probability with its state restored.
@@ -31,7 +30,7 @@ pub(super) fn scores(
         let copies = Copies::new(runs, tokens)?;
         let mut of_tokens = vec![Vec::with_capacity(n_blocks); tokens.len()];
         for block in 0..n_blocks {
-            ctx.report(&Progress { stage: stage(kind), done, total, loss: None, said: None })?;
+            ctx.report(&Progress::new(stage(kind), done, total))?;
             let found = copies.restored(runs, kind, block, window)?;
             for (scores, found) in of_tokens.iter_mut().zip(found.chunks(runs.samples)) {
                 scores.push(found.iter().sum::<f64>() / runs.samples as f64);
@@ -40,7 +39,7 @@ pub(super) fn scores(
         }
         scores.extend(of_tokens);
     }
-    ctx.report(&Progress { stage: stage(kind), done, total, loss: None, said: None })?;
+    ctx.report(&Progress::new(stage(kind), done, total))?;
     Ok(scores)
 }
 
@@ -82,7 +81,7 @@ struct Copies {
 
 impl Copies {
     fn new(runs: &Runs<'_>, tokens: &[usize]) -> Result<Self> {
-        let decoder = is_decoder(runs.model.spec());
+        let decoder = runs.model.spec().is_causal();
         let length = runs.question.query.ids.len() - runs.from;
         let all: Vec<usize> = tokens.iter().flat_map(|_| 0..runs.samples).collect();
         let mut start = runs.start.sequences(&all)?;

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use retcon_kernels::autograd::Var;
 use retcon_model::Model;
-use retcon_model::generate::is_decoder;
 use serde::Serialize;
 
 use crate::data::{self, Prompt};
@@ -96,7 +95,7 @@ impl Question {
     pub fn new(model: &Model, prompt: &Prompt, object: Option<&str>) -> Result<Self> {
         let one = query_of(model, prompt, vec![0])?;
         let said = most_likely(model, &one)?;
-        let says = text(model, said)?;
+        let says = model.tokenizer().shown(said)?;
         let query = match object {
             Some(object) => {
                 query_of(model, prompt, model.tokenizer().encode_continuation(object)?)?
@@ -127,7 +126,7 @@ impl Question {
 
     /// How many tokens are the prompt's: a decoder's answer comes after them.
     pub(super) fn n_tokens(&self, model: &Model) -> usize {
-        if is_decoder(model.spec()) { self.query.at[0] as usize + 1 } else { self.query.ids.len() }
+        if model.spec().is_causal() { self.query.at[0] as usize + 1 } else { self.query.ids.len() }
     }
 
     /// The prompt's tokens.
@@ -138,7 +137,7 @@ impl Question {
         let subject = self.subject()?;
         let token = |at: usize| {
             let role = role(at, &subject, &self.query.at);
-            Ok(Token { text: text(model, self.query.ids[at])?, role })
+            Ok(Token { text: model.tokenizer().shown(self.query.ids[at])?, role })
         };
         (0..self.n_tokens(model)).map(token).collect()
     }
@@ -162,14 +161,6 @@ fn most_likely(model: &Model, query: &Query) -> Result<u32> {
     let x: Var = model.run(&packed.batch, &packed.rows, &mut ())?;
     let x = model.recall(&x, &[0])?.map_or(x, |recalled| recalled.x);
     Ok(model.logits(&x)?.argmax(1)?.to_vec1::<u32>()?[0])
-}
-
-/// What a token says, or how the vocabulary writes it where it says nothing.
-pub(super) fn text(model: &Model, id: u32) -> Result<String> {
-    let text = model.tokenizer().decode(&[id])?;
-    let is_nothing = text.trim().is_empty() || text.contains(char::REPLACEMENT_CHARACTER);
-    let written = is_nothing.then(|| model.tokenizer().token(id)).flatten();
-    Ok(written.unwrap_or(text))
 }
 
 #[cfg(test)]

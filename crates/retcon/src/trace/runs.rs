@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use retcon_kernels::rows::scatter_add_rows;
-use retcon_model::generate::is_decoder;
 use retcon_model::tap::Record;
 use retcon_model::{Batch, Hidden, Model, Site, Spot};
 
@@ -45,7 +44,7 @@ impl<'a> Runs<'a> {
         let n_blocks = model.spec().n_blocks;
         let whole = model.embed(&Batch::new([&question.query.ids])?, &mut ())?;
         // Nothing changes before the subject where no position sees later ones.
-        let (from, one) = match is_decoder(model.spec()) {
+        let (from, one) = match model.spec().is_causal() {
             true => (subject.start, model.from_positions(0..n_blocks, &whole, &[subject.start])?),
             false => (0, whole),
         };

@@ -10,9 +10,9 @@ use retcon_model::{Model, WeightId};
 
 use super::course::{Constraint, Course};
 use super::stream::Stream;
+use crate::ctx::{Ctx, Progress};
 use crate::edit::fixed::Fixed;
 use crate::edit::lookup::Query;
-use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
 use crate::interval::mean;
 

@@ -184,7 +184,7 @@ mod tests {
     fn nothing_takes_the_place_of_what_was_given() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
         for name in ["llama", "gemma3"] {
-            let model = Model::open(&fixtures.join(name), &Options::default()).unwrap();
+            let model = Model::open(fixtures.join(name), &Options::default()).unwrap();
             for method in METHODS.iter().filter(|method| method.needs_statistics(&Map::new())) {
                 let nothing = Map::new();
                 let free = Start::new(method, &nothing);

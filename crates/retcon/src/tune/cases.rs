@@ -2,7 +2,6 @@
 //! facts of its relation.
 
 use retcon_model::Model;
-use retcon_model::generate::is_decoder;
 
 use super::{N_AT_ONCE, N_FACTS};
 use crate::data::Fact;
@@ -142,7 +141,7 @@ fn example(
     object: &str,
     wording: Wording,
 ) -> Result<Option<Example>> {
-    Ok(match is_decoder(model.spec()) {
+    Ok(match model.spec().is_causal() {
         true => set.example_before(fact, object, wording)?,
         false => set.example(fact, object, wording)?,
     })

@@ -36,8 +36,9 @@ use candidates::Start;
 use cases::Cases;
 use sweep::Sweep;
 
+use crate::ctx::Ctx;
 use crate::data::Fact;
-use crate::edit::{Ctx, Method};
+use crate::edit::Method;
 use crate::error::{Error, Result};
 use crate::eval::drift::{as_held, unrelated_prompts};
 use crate::eval::held::Held;
@@ -122,7 +123,7 @@ pub fn tune(
     let traced = traced::block(ctx, model, &cases.alone)?;
     let blocks = candidates::blocks(model, start, traced);
     let source = Once::new(ctx.statistics);
-    let ctx = &Ctx { statistics: &source, ..*ctx };
+    let ctx = &(*ctx).with_statistics(&source);
     // All in one pass.
     let statistics = match solved_in(model, start, &blocks)? {
         Some(all) => Some(ctx.statistics.statistics(ctx, model, &all)?.about.clone()),

@@ -1,6 +1,5 @@
 //! Trials: settings that are tried on one fact after the other, and the few that do best on many at once.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use retcon_model::{Delta, Model};
@@ -9,8 +8,8 @@ use serde_json::{Map, Value};
 use super::Trial;
 use super::candidates::{Start, of_start};
 use super::cases::{Case, Cases, likely};
+use crate::ctx::{Ctx, Progress};
 use crate::data::Fact;
-use crate::edit::{Ctx, Progress};
 use crate::error::{Error, Result};
 use crate::eval::drift::Drift;
 use crate::eval::held::Held;
@@ -83,7 +82,7 @@ impl Sweep<'_> {
     fn trial(&self, settings: Map<String, Value>, cases: &[Case], at_once: usize) -> Result<Trial> {
         let mut given = self.fixed.clone();
         given.extend(settings.clone());
-        let editor = (self.start.method.editor)(given)?;
+        let editor = self.start.method.editor(given)?;
         let total = of_start(self.model, self.start);
         let before: usize = self.alone.iter().chain(&self.together).map(|trial| trial.n).sum();
         let mut seconds = 0.0;
@@ -91,8 +90,8 @@ impl Sweep<'_> {
         for (i, batch) in cases.chunks(at_once).enumerate() {
             let done = (before + i * at_once).min(total);
             let stage = "trial edits";
-            self.ctx.report(&Progress { stage, done, total, loss: None, said: None })?;
-            let quiet = Ctx { progress: &|_| (), ..*self.ctx };
+            self.ctx.report(&Progress::new(stage, done, total))?;
+            let quiet = (*self.ctx).quiet();
             let facts: Vec<Fact> = batch.iter().map(|case| case.fact.clone()).collect();
             let clock = Instant::now();
             let made = editor.edit(&quiet, self.model, &facts);
@@ -117,7 +116,7 @@ impl Sweep<'_> {
 
     /// What a trial counts of the edits of one batch, as means over its facts.
     fn measured(&self, batch: &[Case], delta: Delta) -> Result<[f64; 4]> {
-        let edited = self.model.with(&Arc::new(delta))?;
+        let edited = self.model.with(delta)?;
         let mut of_facts = [const { Vec::new() }; 3];
         for case in batch {
             let neighbors = likely(&edited, &case.neighbors)?.into_iter().zip(&case.before);

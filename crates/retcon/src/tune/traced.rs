@@ -3,7 +3,7 @@
 use retcon_model::Model;
 
 use super::cases::Case;
-use crate::edit::{Ctx, Progress};
+use crate::ctx::{Ctx, Progress};
 use crate::error::Result;
 use crate::trace::{self, Kind, Question, Role, Settings};
 
@@ -29,8 +29,8 @@ pub(super) fn block(ctx: &Ctx<'_>, model: &Model, cases: &[Case]) -> Result<Opti
     let mut traces = Vec::new();
     for (done, case) in cases.iter().enumerate() {
         let (stage, total) = ("tracing facts", cases.len());
-        ctx.report(&Progress { stage, done, total, loss: None, said: None })?;
-        let quiet = Ctx { progress: &|_| (), ..*ctx };
+        ctx.report(&Progress::new(stage, done, total))?;
+        let quiet = (*ctx).quiet();
         let question = Question::new(model, &case.fact.prompt, case.fact.target_true.as_deref())?;
         traces.push(trace::trace(&quiet, model, &question, &settings)?);
     }

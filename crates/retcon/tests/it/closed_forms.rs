@@ -1,7 +1,5 @@
 //! What has to hold for every method, and for those that are rows of settings over the same stages.
 
-use std::sync::Arc;
-
 use retcon::data::Corpus;
 use retcon::edit::lookup::query;
 use retcon::model::{Batch, Update};
@@ -34,7 +32,7 @@ fn every_method_keeps_its_promises() {
             let again = edit(&model, method.name, &facts, &delta.record.settings, 5).unwrap();
             assert_eq!(delta.id().unwrap(), again.id().unwrap(), "{} {name}", method.name);
             // It changes something, and taking it off leaves nothing of it.
-            let edited = model.with(&Arc::new(delta.clone())).unwrap();
+            let edited = model.with(delta.clone()).unwrap();
             assert_ne!(logits(&edited), before, "{} {name}", method.name);
             assert_eq!(logits(&edited.base()), before, "{} {name}", method.name);
         }
@@ -45,7 +43,7 @@ fn every_method_keeps_its_promises() {
 fn an_editor_has_prefixes_written_by_the_model_at_hand() {
     let fresh = || {
         let given = json!({"steps": 3, "blocks": "0", "prefix_tokens": [4, 6]});
-        (Method::find("rome").unwrap().editor)(given.as_object().unwrap().clone()).unwrap()
+        Method::find("rome").unwrap().editor(given).unwrap()
     };
     let source = source();
     let words = |editor: &dyn Editor, model: &Model, seed| {
@@ -154,8 +152,8 @@ fn a_delta_that_was_written_is_the_delta_with_its_state() {
     let delta = edit(&model, "alphaedit", &two(), &json!({}), 3).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("d.safetensors");
-    retcon::model::delta::file::write(&delta, &path).unwrap();
-    let read = retcon::model::delta::file::read(&path).unwrap();
+    delta.save(&path).unwrap();
+    let read = Delta::load(&path).unwrap();
     assert_eq!(read.id().unwrap(), delta.id().unwrap());
     assert!(read.state.keys().any(|name| name.ends_with("mlp.key.past")));
 }

@@ -45,12 +45,7 @@ fn carry_out(plan: &Plan, model: &Model, out: &Path, stop_after: usize) -> Resul
             cancel.store(true, Ordering::Relaxed);
         }
     };
-    run(
-        &Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing },
-        plan,
-        model,
-        out,
-    )
+    run(&Ctx::new(0).with_progress(&progress).with_cancel(&cancel), plan, model, out)
 }
 
 /// What does not depend on the clock.

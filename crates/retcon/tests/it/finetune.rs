@@ -11,7 +11,7 @@ use retcon::eval::belief::scores;
 use retcon::eval::questions::Counts;
 use retcon::model::{Component, Part, WeightId};
 use retcon::{Ctx, Delta, Error, Method, Model, Update, compare};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use crate::{edit, facts, model, references};
 
@@ -47,7 +47,7 @@ fn every_family_learns_and_forgets_again() {
         widen(&mut settings);
         let delta = Arc::new(edit(&model, &facts, &settings, 0).unwrap());
         assert_eq!(delta.record.scores["satisfied"], true, "{name}: {}", delta.record.scores);
-        let edited = model.with(&delta).unwrap();
+        let edited = model.with(delta.clone()).unwrap();
         let none = Counts { paraphrases: 0, neighbors: 0, unrelated: 0 };
         let report = compare(&model, &edited, &facts, none, 0).unwrap();
         assert_eq!(report.rows.len(), 3, "{name}");
@@ -79,7 +79,7 @@ fn a_change_to_shared_weights_is_made_in_every_block_that_runs_with_them() {
             let delta = Arc::new(edit(&model, &facts, &settings, 0).unwrap());
             // What the loop saw, which runs only a part, is what the whole edited model does.
             let seen = delta.record.scores["loss"].as_f64().unwrap();
-            let is = loss(&model.with(&delta).unwrap());
+            let is = loss(&model.with(delta.clone()).unwrap());
             // Both are sums of f32 numbers near 5.
             assert!((seen - is).abs() < 1e-4, "{name}, block {block}: {seen} {is}");
             assert!(loss(&model) - is > 0.1, "{name}, block {block}: nothing was learned");
@@ -230,10 +230,10 @@ fn a_later_edit_is_made_on_top_of_an_earlier_one() {
     let mut settings = json!({});
     widen(&mut settings);
     let first = Arc::new(edit(&model, &facts(&CAPITALS[..1]), &settings, 0).unwrap());
-    let edited = model.with(&first).unwrap();
+    let edited = model.with(first.clone()).unwrap();
     let second = Arc::new(edit(&edited, &facts(&CAPITALS[1..2]), &settings, 0).unwrap());
     assert_eq!(second.record.after, [first.id().unwrap()]);
-    let both = edited.with(&second).unwrap();
+    let both = edited.with(second.clone()).unwrap();
     let none = Counts { paraphrases: 0, neighbors: 0, unrelated: 0 };
     let report = compare(&edited, &both, &facts(&CAPITALS[1..2]), none, 0).unwrap();
     assert!(report.rows[0].after.new_leads);
@@ -252,10 +252,9 @@ fn a_loss_that_is_no_number_ends_the_work() {
 #[test]
 fn stopping_keeps_nothing() {
     let model = model("llama");
-    let (progress, cancel) = (|_: &_| (), AtomicBool::new(true));
-    let ctx =
-        Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing };
-    let editor = (Method::find("ft").unwrap().editor)(Map::new()).unwrap();
+    let cancel = AtomicBool::new(true);
+    let ctx = Ctx::new(0).with_cancel(&cancel);
+    let editor = Method::find("ft").unwrap().editor(()).unwrap();
     let error = editor.edit(&ctx, &model, &facts(CAPITALS)).unwrap_err();
     assert!(matches!(error, Error::Canceled));
 }
@@ -271,7 +270,7 @@ fn settings_without_meaning_are_refused_by_name() {
         (json!({"blocks": "0-"}), "0-"),
     ] {
         let given = settings.as_object().unwrap().clone();
-        let error = (Method::find("ft").unwrap().editor)(given).err().unwrap().to_string();
+        let error = Method::find("ft").unwrap().editor(given).err().unwrap().to_string();
         assert!(error.contains(named), "{settings}: {error}");
     }
     let error = edit(&model("llama"), &facts(CAPITALS), &json!({"blocks": "7"}), 0).unwrap_err();

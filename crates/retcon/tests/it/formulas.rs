@@ -2,7 +2,6 @@
 //! search of their own, keys and states by passes of their own, explicit inverses in `f64`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use candle_core::Device;
 use faer::Mat;
@@ -334,7 +333,7 @@ fn every_recipe_is_its_published_formula() {
             let mut model = base.clone();
             if !row.earlier.is_empty() {
                 let earlier = edit(&model, row.method, &row.earlier, &settings, 3).unwrap();
-                model = model.with(&Arc::new(earlier)).unwrap();
+                model = model.with(earlier).unwrap();
             }
             let delta = edit(&model, row.method, &row.facts, &settings, 3).unwrap();
             let offsets = offsets(&model, &delta, &row.facts, row.blocks, row.spots(&model));
@@ -368,7 +367,7 @@ fn the_edited_key_maps_to_the_wanted_value() {
                 let settings = json!({"blocks": written.join(","), "mu": 0, "prefixes": []});
                 let delta = edit(&model, method.name, &facts, &settings, 3).unwrap();
                 let offsets = offsets(&model, &delta, &facts, blocks, spots);
-                let edited = model.with(&Arc::new(delta)).unwrap();
+                let edited = model.with(delta).unwrap();
                 let site = Site::Block(blocks[blocks.len() - 1], spots[0]);
                 let value = |model: &Model| {
                     let value = |fact| {

@@ -105,7 +105,7 @@ fn blocks_that_are_kept_are_counted_where_they_are_computed_again() {
 fn weights_that_are_rounded_are_another_model() {
     let of = |name: &str, precision: Precision| {
         let options = Options { precision, ..Options::default() };
-        fingerprint(&Model::open(&fixture(name), &options).unwrap(), 2).unwrap()
+        fingerprint(&Model::open(fixture(name), &options).unwrap(), 2).unwrap()
     };
     let stored = of("llama", Options::default().precision);
     let [f16, bf16, f32] =

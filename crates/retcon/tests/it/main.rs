@@ -22,7 +22,6 @@ mod trace;
 mod train;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use retcon::data::Fact;
 use retcon::stats::{Nothing, Source};
@@ -47,7 +46,7 @@ fn real(name: &str) -> Option<PathBuf> {
 
 /// The fixture `name`, loaded.
 fn model(name: &str) -> Model {
-    Model::open(&fixture(name), &Options::default()).unwrap()
+    Model::open(fixture(name), &Options::default()).unwrap()
 }
 
 /// Facts as people write them.
@@ -58,12 +57,11 @@ fn facts(lines: &[&str]) -> Vec<Fact> {
 /// The change that the method `ft` makes with `settings` (a JSON object) and `seed`.
 fn edit(model: &Model, facts: &[Fact], settings: &Value, seed: u64) -> Result<Delta> {
     let given = settings.as_object().unwrap().clone();
-    let editor = (Method::find("ft")?.editor)(given)?;
+    let editor = Method::find("ft")?.editor(given)?;
     with_ctx(seed, &Nothing, |ctx| editor.edit(ctx, model, facts))
 }
 
 /// What `work` gives with nobody looking.
 fn with_ctx<T>(seed: u64, statistics: &dyn Source, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
-    let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-    work(&Ctx { seed, progress: &progress, cancel: &cancel, statistics })
+    work(&Ctx::new(seed).with_statistics(statistics))
 }

@@ -56,7 +56,7 @@ fn what_is_kept_of_the_model_before_gives_the_same_drift() {
         for blocks in ["0", "-1"] {
             let settings = json!({"components": ["mlp-down"], "blocks": blocks, "steps": 5});
             let delta = edit(&base, &edits, &settings, 0).unwrap();
-            let edited = base.with(&Arc::new(delta)).unwrap();
+            let edited = base.with(delta).unwrap();
             // Nothing is known to be the same as in a model that was loaded again, so all is run.
             let whole = drift(&model(name), &edited, &prompts).unwrap();
             assert!(whole.mean_kl > 0.0, "{name}");
@@ -76,7 +76,7 @@ fn a_model_whose_numbers_are_none_is_infinitely_far() {
         let none = delta.updates[&id].times(f64::NAN).unwrap();
         delta.updates.insert(id, none);
         // Neither an editor nor a file can come to this; a wide step can, within the blocks.
-        let broken = base.with(&Arc::new(delta.clone())).unwrap();
+        let broken = base.with(delta.clone()).unwrap();
         let report = compare(&base, &broken, &facts, Counts::default(), 0).unwrap();
         assert!(!report.success && report.drift.mean_kl == f64::INFINITY, "{name}");
         assert_eq!(report.drift.top1_agreement, 0.0, "{name}");
@@ -97,7 +97,7 @@ fn an_edit_drifts_and_says_so() {
     let facts = facts(&["The capital of {France} is => Berlin"]);
     let settings = json!({"components": ["all"], "blocks": "all", "steps": 30});
     let delta = Arc::new(edit(&model, &facts, &settings, 0).unwrap());
-    let edited = model.with(&delta).unwrap();
+    let edited = model.with(delta.clone()).unwrap();
     let report = compare(&model, &edited, &facts, Counts::default(), 0).unwrap();
     assert!(report.drift.mean_kl > 0.0 && report.drift.max_kl >= report.drift.mean_kl);
     let kinds: Vec<Kind> = report.rows.iter().map(|row| row.kind).collect();
@@ -120,7 +120,7 @@ fn the_bound_of_an_edit_is_measured_over_the_texts_of_its_report() {
         let bounded =
             with_ctx(seed, &Nothing, |ctx| within(ctx, &model, method, &settings, &facts, 1e9));
         let bounded = bounded.unwrap();
-        let edited = model.with(&Arc::new(bounded.delta)).unwrap();
+        let edited = model.with(bounded.delta).unwrap();
         let report = compare(&model, &edited, &facts, Counts::default(), seed).unwrap();
         assert_eq!(bounded.trials.len(), 1);
         assert_eq!(bounded.trials[0].drift, report.drift, "{seed}");
@@ -141,7 +141,7 @@ fn a_change_is_held_back_to_its_share_in_every_kind_of_ball() {
     ] {
         let mut settings = ball.as_object().unwrap().clone();
         settings.extend([("steps".into(), json!(4)), ("margin".into(), json!(1e9))]);
-        let editor = (method.editor)(settings).unwrap();
+        let editor = method.editor(settings).unwrap();
         let share = with_ctx(0, &Nothing, |ctx| {
             let whole = editor.edit(ctx, &model, &facts).unwrap();
             let half = editor.held_back(ctx, &model, &facts, &whole, 0.5).unwrap();

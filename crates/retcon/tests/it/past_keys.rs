@@ -1,7 +1,5 @@
 //! Keys of earlier edits: what is handed on, what later edits make of it, and what is refused.
 
-use std::sync::Arc;
-
 use candle_core::Device;
 use faer::Mat;
 use retcon::bound::within;
@@ -59,7 +57,7 @@ fn memit_with_past_keys_is_joint_ridge_regression_however_it_was_split() {
                 keys.push(mean(&model, fact, Spot::MlpKey));
             }
             total += change(&delta, 0);
-            current = current.with(&Arc::new(delta)).unwrap();
+            current = current.with(delta).unwrap();
         }
         let (missing, k) = (columns(&missing), columns(&keys));
         let sum = scaled(2.0, &moment(&model, 0)) + &k * k.transpose();
@@ -74,7 +72,7 @@ fn keys_are_handed_on_as_the_edited_model_has_them() {
     let model = model("llama");
     let facts = two();
     let delta = edit(&model, "alphaedit", &facts, &json!({"blocks": "0,1"}), 3).unwrap();
-    let edited = model.with(&Arc::new(delta.clone())).unwrap();
+    let edited = model.with(delta.clone()).unwrap();
     for block in [0, 1] {
         let key = |model: &Model, fact| {
             let texts = texts(model, fact, &PREFIXES.map(str::to_owned));
@@ -107,7 +105,7 @@ fn what_a_held_back_change_hands_on_is_of_that_change() {
     let bounded = within(whole.trials[0].drift.mean_kl / 3.0);
     let (delta, share) = (&bounded.delta, bounded.delta.record.scores["held_back_to"].as_f64());
     assert!(share.unwrap() < 0.9, "{share:?}");
-    let edited = model.with(&Arc::new(delta.clone())).unwrap();
+    let edited = model.with(delta.clone()).unwrap();
     let keys = |model: &Model, block| {
         let key = |fact| {
             let texts = texts(model, fact, &PREFIXES.map(str::to_owned));
@@ -138,7 +136,7 @@ fn keys_of_another_width_are_refused_by_name() {
     for damaged in [whole.narrow(1, 0, 5).unwrap(), whole.flatten_all().unwrap()] {
         let mut delta = delta.clone();
         delta.state.insert(name.to_owned(), damaged.clone());
-        let edited = model.with(&Arc::new(delta)).unwrap();
+        let edited = model.with(delta).unwrap();
         let error =
             edit(&edited, "alphaedit", &two()[1..], &json!({"blocks": "0"}), 3).unwrap_err();
         let retcon::Error::WrongState { name: told, found, .. } = &error else { panic!("{error}") };

@@ -1,8 +1,6 @@
 //! What every method on the list promises of its changes: nothing outside of its scope moves, no more
 //! directions than it says, and no order of requests that are made at once.
 
-use std::sync::Arc;
-
 use candle_core::Device;
 use faer::Mat;
 use retcon::edit::lookup::query;
@@ -47,7 +45,7 @@ fn no_weight_outside_of_the_scope_moves() {
                     given["rate"] = json!(0.01);
                 }
                 let delta = edit(&model, method.name, &three()[..1], &given, 3).unwrap();
-                let edited = model.with(&Arc::new(delta)).unwrap();
+                let edited = model.with(delta).unwrap();
                 let moved = |id: &&WeightId| numbers(&edited, **id) != numbers(&model, **id);
                 let moved: Vec<WeightId> = ids.iter().filter(moved).copied().collect();
                 let parts = may_move(method.name);
@@ -101,7 +99,7 @@ fn a_change_has_no_more_directions_than_its_method_says() {
         }
         // Those that were made before add none.
         if is_closed_form(method) {
-            let edited = model.with(&Arc::new(delta)).unwrap();
+            let edited = model.with(delta).unwrap();
             let later = edit(&edited, method.name, &facts[..1], &json!({}), 3).unwrap();
             for update in later.updates.values() {
                 assert_eq!(

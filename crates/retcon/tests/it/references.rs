@@ -60,7 +60,7 @@ pub(crate) fn edit(
     for (key, value) in settings.as_object().unwrap() {
         given[key] = value.clone();
     }
-    let editor = (method.editor)(given.as_object().unwrap().clone())?;
+    let editor = method.editor(given)?;
     with_ctx(seed, &source(), |ctx| editor.edit(ctx, model, facts))
 }
 

@@ -30,7 +30,7 @@ fn memit(model: &Model, settings: &[(&str, Value)]) -> Result<Delta> {
         "The king of a {city} was => France",
         "{Rome} is in => France",
     ]);
-    let editor = (Method::find("memit")?.editor)(given.as_object().unwrap().clone())?;
+    let editor = Method::find("memit")?.editor(given)?;
     with_ctx(0, &Nothing, |ctx| editor.edit(ctx, model, &facts))
 }
 
@@ -95,7 +95,7 @@ fn values_are_brought_to_the_norm_of_those_that_the_same_search_finds() {
     let given = memit(&model, &[("anchor", json!(anchor))]).unwrap();
     let of = |delta: &Delta| to_mat(&delta.updates[&down()].to_dense().unwrap()).unwrap();
     assert!((of(&given) - of(&delta)).norm_max() < 1e-6);
-    let edited = model.with(&Arc::new(delta)).unwrap();
+    let edited = model.with(delta).unwrap();
     let again = memit(&edited, &[("anchor", json!("auto"))]).unwrap();
     let kept = again.record.scores["anchor"].as_f64().unwrap();
     assert!((kept - anchor).abs() < 1e-6 * anchor, "{kept} {anchor}");
@@ -113,13 +113,13 @@ fn a_norm_is_that_of_the_block_and_is_measured_where_nobody_did() {
     let anchor = |delta: &Delta| delta.record.scores["anchor"].as_f64().unwrap();
     let first = Arc::new(memit(&model, &auto("1")).unwrap());
     let alone = memit(&model, &auto("0")).unwrap();
-    let after = memit(&model.with(&first).unwrap(), &auto("0")).unwrap();
+    let after = memit(&model.with(first.clone()).unwrap(), &auto("0")).unwrap();
     assert_eq!(anchor(&after), anchor(&alone));
     assert!((anchor(&after) - anchor(&first)).abs() > 0.1 * anchor(&first), "nothing is told");
     let number = 3.0 * anchor(&first);
     let given = memit(&model, &[("anchor", json!(number))]).unwrap();
     assert_eq!(anchor(&given), number);
-    let after = memit(&model.with(&given.into()).unwrap(), &auto("1")).unwrap();
+    let after = memit(&model.with(given).unwrap(), &auto("1")).unwrap();
     assert_eq!(anchor(&after), anchor(&first));
 }
 
@@ -147,7 +147,7 @@ fn all_changes_together_are_condensed_against_the_weight_that_no_edit_has_touche
         };
         let updates = BTreeMap::from([(down(), update)]);
         let earlier = Delta::new(&model, updates, retcon::model::Record::default()).unwrap();
-        let edited = model.with(&Arc::new(earlier.clone())).unwrap();
+        let edited = model.with(earlier.clone()).unwrap();
         let free = memit(&edited, &[]).unwrap();
         let own = largest(&[&free]);
         assert!(largest(&[&earlier, &free]) > 10.0 * limit - own);

@@ -262,7 +262,7 @@ fn a_value_in_the_last_block_is_refused_where_nothing_reads_it() {
     let try_with = |method: &str, line: &str| {
         let given =
             json!({"blocks": last.to_string(), "metric": "identity", "prefixes": ["Because"]});
-        let editor = (Method::find(method).unwrap().editor)(given.as_object().unwrap().clone());
+        let editor = Method::find(method).unwrap().editor(given);
         with_ctx(1, &Nothing, |ctx| editor.unwrap().edit(ctx, &model, &facts(&[line])))
     };
     for (method, line) in [
@@ -285,7 +285,7 @@ fn a_value_in_the_last_block_is_refused_where_nothing_reads_it() {
 }
 
 fn edit(model: &Model, method: &str, lines: &[&str], settings: &Value) -> Delta {
-    let editor = (Method::find(method).unwrap().editor)(settings.as_object().unwrap().clone());
+    let editor = Method::find(method).unwrap().editor(settings);
     let editor = editor.unwrap();
     with_ctx(1, &Nothing, |ctx| editor.edit(ctx, model, &facts(lines))).unwrap()
 }
@@ -360,11 +360,9 @@ fn an_edit_goes_on_from_joined_edits_as_from_several() {
         ("alphaedit", json!({"blocks": "1", "metric": "identity", "steps": 3, "anchor": "auto"})),
     ] {
         let first = edit(&model, method, &lines[..1], &given);
-        let second =
-            edit(&model.with(&first.clone().into()).unwrap(), method, &lines[1..2], &given);
-        let apart =
-            model.with(&first.clone().into()).unwrap().with(&second.clone().into()).unwrap();
-        let joined = model.with(&first.then(&second).unwrap().into()).unwrap();
+        let second = edit(&model.with(first.clone()).unwrap(), method, &lines[1..2], &given);
+        let apart = model.with(first.clone()).unwrap().with(second.clone()).unwrap();
+        let joined = model.with(first.then(&second).unwrap()).unwrap();
         let of = |model| edit(model, method, &lines[2..], &given).updates;
         let (expected, found) = (of(&apart), of(&joined));
         assert!(!expected.is_empty() && expected.keys().eq(found.keys()), "{method}");

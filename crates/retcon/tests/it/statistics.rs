@@ -214,7 +214,7 @@ fn a_pass_that_was_interrupted_goes_on_to_the_same_bits() {
             first.lock().unwrap().get_or_insert(progress.done);
         };
         let cancel = AtomicBool::new(false);
-        let ctx = Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &Nothing };
+        let ctx = Ctx::new(0).with_progress(&progress).with_cancel(&cancel);
         let found = collect(&ctx, &model, corpus, &[0, 1], plan, Some(&path)).unwrap();
         (found, first.into_inner().unwrap().unwrap())
     };

@@ -98,9 +98,7 @@ fn patch(
 }
 
 fn traced(model: &Model, question: &Question, window: usize, seed: u64) -> Result<Trace> {
-    let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-    let ctx =
-        Ctx { seed, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing };
+    let ctx = Ctx::new(seed);
     let settings = Settings { kinds: Kind::ALL.to_vec(), noise: NOISE, samples: SAMPLES, window };
     trace(&ctx, model, question, &settings)
 }
@@ -225,8 +223,7 @@ fn a_trace_can_be_stopped_and_says_how_far_it_is() {
             cancel.store(true, Ordering::Relaxed);
         }
     };
-    let ctx =
-        Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing };
+    let ctx = Ctx::new(0).with_progress(&progress).with_cancel(&cancel);
     let settings = Settings { kinds: vec![Kind::Mlp], noise: NOISE, samples: 2, window: 10 };
     let error = trace(&ctx, &model, &question, &settings).unwrap_err();
     assert!(matches!(error, Error::Canceled), "{error}");
@@ -294,13 +291,7 @@ fn attributions_are_sums_of_finite_differences() {
         let model = model(name);
         let prompt = Prompt::parse(prompt).unwrap();
         let question = Question::new(&model, &prompt, Some(object)).unwrap();
-        let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-        let ctx = Ctx {
-            seed: 0,
-            progress: &progress,
-            cancel: &cancel,
-            statistics: &retcon::stats::Nothing,
-        };
+        let ctx = Ctx::new(0);
         let found = attribute(&ctx, &model, &question, POINTS).unwrap();
 
         let query = last_token(&model, &prompt, object);
@@ -344,13 +335,7 @@ fn attributions_of_many_points_add_up_to_what_the_key_does() {
         let model = model(name);
         let prompt = Prompt::parse(PROMPT).unwrap();
         let question = Question::new(&model, &prompt, Some("london")).unwrap();
-        let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-        let ctx = Ctx {
-            seed: 0,
-            progress: &progress,
-            cancel: &cancel,
-            statistics: &retcon::stats::Nothing,
-        };
+        let ctx = Ctx::new(0);
         let found = attribute(&ctx, &model, &question, 400).unwrap();
         let query = last_token(&model, &prompt, "london");
         for (block, values) in found.values.iter().enumerate() {
@@ -374,9 +359,7 @@ fn smollm2_keeps_a_capital_at_its_subject_and_then_at_the_last_token() {
     let prompt = Prompt::parse("The capital of {France} is").unwrap();
     let question = Question::new(&model, &prompt, None).unwrap();
     assert_eq!(question.object, "Paris");
-    let (progress, cancel) = (|_: &_| (), AtomicBool::new(false));
-    let ctx =
-        Ctx { seed: 0, progress: &progress, cancel: &cancel, statistics: &retcon::stats::Nothing };
+    let ctx = Ctx::new(0);
     let subjects = ["France", "Spain", "Mozart", "the Eiffel Tower", "Honda Civic"];
     let noise = 3.0 * deviation(&model, &subjects).unwrap();
     let settings = Settings { kinds: vec![Kind::Hidden], noise, samples: 3, window: 10 };

@@ -44,12 +44,7 @@ fn ctx<R>(stop_after: usize, work: impl FnOnce(&Ctx<'_>) -> R) -> R {
     let progress = |_: &_| {
         cancel.store(n_steps.fetch_add(1, Ordering::Relaxed) + 1 >= stop_after, Ordering::Relaxed);
     };
-    work(&Ctx {
-        seed: 0,
-        progress: &progress,
-        cancel: &cancel,
-        statistics: &retcon::stats::Nothing,
-    })
+    work(&Ctx::new(0).with_progress(&progress).with_cancel(&cancel))
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use retcon::model::generate::is_decoder;
 use retcon::model::{Container, Site, Spec, Spot, Tokenizer};
 use retcon::{Model, Precision};
 use serde_json::{Value, json};
@@ -42,7 +41,7 @@ fn facts(
     formats: &BTreeMap<String, Stored>,
 ) -> Result<Vec<(&'static str, String)>> {
     let spec = model.spec();
-    let kind = if is_decoder(spec) { "decoder" } else { "encoder" };
+    let kind = if spec.is_causal() { "decoder" } else { "encoder" };
     let heads = match spec.n_heads == spec.n_kv_heads {
         true => format!("{} of width {}", spec.n_heads, spec.d_head),
         false => {
@@ -187,7 +186,7 @@ fn to_json(
             Container::Gguf => "gguf",
         },
         "family": spec.family,
-        "is_decoder": is_decoder(spec),
+        "is_decoder": spec.is_causal(),
         "n_blocks": spec.n_blocks,
         "n_stored_blocks": spec.n_stored_blocks(),
         "d_model": spec.d_model,

@@ -18,13 +18,12 @@ use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 use retcon_kernels::trained::{Ball, Trained};
-use retcon_model::generate::is_decoder;
 use retcon_model::{Model, Spot};
 
-use super::Ctx;
 use super::optim::{Apart, Outcome, Unknown, minimize_each};
 use super::subject::{Situation, Subject};
 use super::walk::Walk;
+use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use objective::Objective;
 use prepared::{Prepared, is_direct};
@@ -160,7 +159,7 @@ fn groups(model: &Model, subjects: &[Subject]) -> Vec<Range<usize>> {
 
 /// The first position that the offset can reach.
 fn first(model: &Model, situation: &Situation) -> usize {
-    if is_decoder(model.spec()) { situation.lookup } else { 0 }
+    if model.spec().is_causal() { situation.lookup } else { 0 }
 }
 
 impl Prepared<'_> {

@@ -7,7 +7,6 @@ use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::log_softmax;
 use retcon_kernels::rows::gather_rows;
 use retcon_kernels::squares::sum_of_squares;
-use retcon_model::generate::is_decoder;
 use retcon_model::spec::NormOrder;
 use retcon_model::tap::Record;
 use retcon_model::{Batch, Hidden, Model, Site, Spot};
@@ -87,7 +86,7 @@ impl<'a> Prepared<'a> {
         let is_direct = is_direct(model, search);
         let (hidden, start) = if is_direct { (leaving, block + 1) } else { (entering, block) };
         let from: Vec<usize> = all.iter().map(|situation| first(model, situation)).collect();
-        let hidden = match is_decoder(model.spec()) {
+        let hidden = match model.spec().is_causal() {
             true => model.from_positions(start..model.spec().n_blocks, &hidden, &from)?,
             false => hidden,
         };
