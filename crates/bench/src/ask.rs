@@ -43,7 +43,7 @@ fn of(question: &Question, n_free: usize) -> Ask<'_> {
     let is_condition = question.part.is_some_and(|part| part.condition);
     let n_free = if is_condition && n_free == 0 { Asking::default().free } else { n_free };
     let objects = [question.answer(), question.other.as_deref()];
-    Ask { prompt: &question.prompt, objects, n_free }
+    Ask { prompt: &question.prompt, objects, n_free, stops: true }
 }
 
 /// Whether a model is asked before or after its edit.

@@ -1,5 +1,7 @@
 //! Sequences of tokens, packed one after another without padding.
 
+use std::ops::Range;
+
 use retcon_kernels::attention::Sequences;
 
 use crate::error::{Error, Result};
@@ -48,6 +50,22 @@ impl Batch {
     pub fn last_rows(&self) -> Vec<u32> {
         self.starts().iter().zip(&self.lengths).map(|(start, n)| (start + n - 1) as u32).collect()
     }
+}
+
+/// Pieces of given costs in runs, in their order, each as long as its cost is at most `most`; a piece that
+/// costs more is a run of its own.
+pub fn runs(costs: impl IntoIterator<Item = usize>, most: usize) -> Vec<Range<usize>> {
+    let (mut runs, mut run, mut sum) = (Vec::new(), 0..0, 0);
+    for cost in costs {
+        if !run.is_empty() && sum + cost > most {
+            runs.push(run.clone());
+            (run, sum) = (run.end..run.end, 0);
+        }
+        run.end += 1;
+        sum += cost;
+    }
+    runs.extend((!run.is_empty()).then_some(run));
+    runs
 }
 
 /// Where each of some runs starts that lie one after another.
@@ -170,6 +188,13 @@ mod tests {
         assert_eq!(batch.starts(), [0, 3, 4]);
         assert_eq!(batch.last_rows(), [2, 3, 5]);
         assert!(Batch::new([vec![1], vec![]]).is_err());
+    }
+
+    #[test]
+    fn runs_are_as_long_as_they_may_be() {
+        assert_eq!(runs([3, 2, 1, 4], 5), [0..2, 2..4]);
+        assert_eq!(runs([9, 1, 9, 9], 5), [0..1, 1..2, 2..3, 3..4]);
+        assert!(runs([], 5).is_empty());
     }
 
     #[test]

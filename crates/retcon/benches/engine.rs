@@ -15,7 +15,7 @@ use std::time::Instant;
 use candle_core::{DType, Device};
 use retcon::data::{Fact, Prompt};
 use retcon::edit::lookup::query;
-use retcon::eval::belief::scores;
+use retcon::eval::accuracy::scores;
 use retcon::model::random::Random;
 use retcon::model::{Batch, WeightId};
 use retcon::{Ctx, Method, Model, Options, Precision};

@@ -81,5 +81,5 @@ fn timed(
 
 fn of(question: &Question) -> Ask<'_> {
     let objects = [question.answer(), question.other.as_deref()];
-    Ask { prompt: &question.prompt, objects, n_free: N_FREE }
+    Ask { prompt: &question.prompt, objects, n_free: N_FREE, stops: true }
 }

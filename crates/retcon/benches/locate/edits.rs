@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use retcon::data::Fact;
 use retcon::edit::lookup::query;
-use retcon::eval::belief::scores;
+use retcon::eval::accuracy::scores;
 use retcon::stats::{Nothing, Source};
 use retcon::{Ctx, Delta, Editor, Model, Progress};
 use serde_json::{Value, json};

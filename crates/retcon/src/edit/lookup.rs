@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use retcon_model::batch::runs;
 use retcon_model::{Batch, Model};
 
 use crate::data::Prompt;
@@ -163,16 +164,6 @@ impl Packed {
 /// `queries` in runs that fit into memory at once, in their order.
 pub fn in_runs(queries: &[Query]) -> Vec<&[Query]> {
     const TOKENS: usize = 4096;
-    let (mut runs, mut from, mut tokens) = (Vec::new(), 0, 0);
-    for (i, query) in queries.iter().enumerate() {
-        if i > from && tokens + query.ids.len() > TOKENS {
-            runs.push(&queries[from..i]);
-            (from, tokens) = (i, 0);
-        }
-        tokens += query.ids.len();
-    }
-    if from < queries.len() {
-        runs.push(&queries[from..]);
-    }
-    runs
+    let runs = runs(queries.iter().map(|query| query.ids.len()), TOKENS);
+    runs.into_iter().map(|run| &queries[run]).collect()
 }

@@ -12,6 +12,16 @@ use super::lookup::Packed;
 use crate::error::Result;
 
 impl Packed {
+    /// What `model` multiplies with its unembedding at the rows, `[rows, d_embed]`, with what its memory, if
+    /// it has one, adds.
+    ///
+    /// # Errors
+    /// What the model reports.
+    pub fn run(&self, model: &Model) -> Result<Var> {
+        let x = model.run(&self.batch, &self.rows, &mut ())?;
+        Ok(model.recall(&x, &self.places())?.map_or(x, |recalled| recalled.x))
+    }
+
     /// Scores the objects by `x`, which `model` gives for the rows. The loss is the sum over the
     /// queries of `of_queries` times the mean cross-entropy of their objects' tokens.
     ///

@@ -1,13 +1,12 @@
 //! What a model believes: the probability of answers, and the answer that it gives freely.
 
-use candle_core::Tensor;
-use retcon_model::generate::{Sampling, generate};
-use retcon_model::{Batch, Model};
+use retcon_model::Model;
 use serde::{Deserialize, Serialize};
 
 use super::answer::first;
 use super::questions::Question;
-use crate::edit::lookup::{Packed, Query, fits, query};
+use super::reading::{Ask, Reading, Taken, read};
+use crate::edit::lookup::{fits, query};
 use crate::error::Result;
 
 /// What a model answers to a question.
@@ -23,15 +22,16 @@ pub struct Belief {
     pub says: String,
 }
 
-/// Tokens that a free answer has at most.
+/// Tokens that a free answer has at most, unless the new object has more.
 const N_SAID: usize = 8;
 
 /// Asks `model` all of `questions`.
 ///
 /// # Errors
-/// What the tokenizer and the model report.
+/// What the tokenizer and the model report; a question that is longer than the model takes is one.
 pub fn believe(model: &Model, questions: &[Question]) -> Result<Vec<Belief>> {
-    beliefs(model, questions, says(model, questions)?)
+    let beliefs = questions.iter().zip(ask(model, questions, N_SAID)?);
+    beliefs.map(|(question, reading)| belief(model, question, reading)).collect()
 }
 
 /// As [`believe`], where what `model` says becomes the old object of each question that has none.
@@ -39,94 +39,49 @@ pub fn believe(model: &Model, questions: &[Question]) -> Result<Vec<Belief>> {
 /// # Errors
 /// As [`believe`].
 pub fn believe_and_note(model: &Model, questions: &mut [Question]) -> Result<Vec<Belief>> {
-    let says = says(model, questions)?;
-    for (question, says) in questions.iter_mut().zip(&says) {
-        let own = first(says);
-        if question.old.is_none() && !own.is_empty() && own != question.new {
-            // Encoded anew, what was said can take more tokens than it had.
-            let fits = fits(model, &question.prompt, own)?;
-            question.old = fits.then(|| own.to_owned());
+    let mut beliefs = believe(model, questions)?;
+    let mut noted = Vec::new();
+    for (i, (question, belief)) in questions.iter_mut().zip(&beliefs).enumerate() {
+        let own = first(&belief.says);
+        // Encoded anew, what was said can take more tokens than it had.
+        let is_new = question.old.is_none() && !own.is_empty() && own != question.new;
+        if is_new && fits(model, &question.prompt, own)? {
+            question.old = Some(own.to_owned());
+            noted.push(i);
         }
     }
-    beliefs(model, questions, says)
-}
-
-/// Of its logarithm; 0 where that is no number, as of a model that an edit has broken.
-fn probability(log_prob: f64) -> f64 {
-    if log_prob.is_nan() { 0.0 } else { log_prob.exp() }
-}
-
-fn beliefs(model: &Model, questions: &[Question], says: Vec<String>) -> Result<Vec<Belief>> {
-    let new = |question: &Question| query(model, &question.prompt, &question.new);
-    let new = scores(model, &questions.iter().map(new).collect::<Result<Vec<_>>>()?)?;
-    let known: Vec<usize> = (0..questions.len()).filter(|&i| questions[i].old.is_some()).collect();
-    let old = |&i: &usize| {
-        let question = &questions[i];
-        query(model, &question.prompt, question.old.as_deref().unwrap_or_default())
-    };
-    let old = scores(model, &known.iter().map(old).collect::<Result<Vec<_>>>()?)?;
-    let mut p_old = vec![None; questions.len()];
-    for (&i, score) in known.iter().zip(old) {
-        p_old[i] = Some(probability(score.log_prob));
+    let of_noted: Vec<Question> = noted.iter().map(|&i| questions[i].clone()).collect();
+    for (i, reading) in noted.into_iter().zip(ask(model, &of_noted, 0)?) {
+        beliefs[i].p_old = reading.other.as_ref().map(Taken::probability);
     }
-    let beliefs = says.into_iter().zip(new).zip(p_old).map(|((says, new), p_old)| Belief {
-        p_old,
-        p_new: probability(new.log_prob),
-        new_leads: new.leads,
-        says,
-    });
-    Ok(beliefs.collect())
+    Ok(beliefs)
 }
 
-/// How a model takes a given object.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
-    /// The log-probability of all its tokens, in nats.
-    pub log_prob: f64,
-    /// Whether each is the most likely one.
-    pub leads: bool,
-}
-
-/// Scores every query's object, teacher-forced.
-///
-/// # Errors
-/// What the model reports.
-pub fn scores(model: &Model, queries: &[Query]) -> Result<Vec<Score>> {
-    if queries.is_empty() {
-        return Ok(Vec::new());
+/// What is said with both objects of each question, and freely in at least `n_free` tokens, unless that
+/// is 0.
+fn ask(model: &Model, questions: &[Question], n_free: usize) -> Result<Vec<Reading>> {
+    fn ask<'a>(model: &Model, question: &'a Question, n_free: usize) -> Result<Ask<'a>> {
+        let n_new = model.tokenizer().encode_continuation(&question.new)?.len();
+        let n_free = if n_free > 0 { n_free.max(n_new) } else { 0 };
+        let objects = [Some(question.new.as_str()), question.old.as_deref()];
+        // The new object may be several sentences.
+        Ok(Ask { prompt: &question.prompt, objects, n_free, stops: false })
     }
-    let packed = Packed::new(queries)?;
-    let x = model.run(&packed.batch, &packed.rows, &mut ())?;
-    let scored = packed.score(model, &x, &vec![1.0; queries.len()])?;
-    let score = |(rows, leads): (&std::ops::Range<usize>, bool)| Score {
-        log_prob: scored.log_prob[rows.clone()].iter().sum(),
-        leads,
-    };
-    Ok(packed.of_query.iter().zip(packed.leads(&scored)).map(score).collect())
+    let asks = questions.iter().map(|question| ask(model, question, n_free));
+    read(model, &asks.collect::<Result<Vec<_>>>()?)
 }
 
-/// What `model` says to each question.
-fn says(model: &Model, questions: &[Question]) -> Result<Vec<String>> {
-    if model.spec().is_causal() {
-        let openings =
-            questions.iter().map(|question| model.tokenizer().opening(question.prompt.text()));
-        let openings = openings.collect::<Result<Vec<_>, _>>()?;
-        let said = generate(model, &openings, &Sampling::greedy(N_SAID), |_, _| true)?;
-        return said.iter().map(|ids| Ok(model.tokenizer().decode(ids)?)).collect();
-    }
-    let filled = |question: &Question| {
-        let query = query(model, &question.prompt, &question.new)?;
-        let batch = Batch::new([&query.ids])?;
-        let x = model.run(&batch, &query.at, &mut ())?;
-        let places: Vec<usize> = (0..query.at.len()).collect();
-        let x = model.recall(&x, &places)?.map_or(x, |recalled| recalled.x);
-        let logits = model.logits(&x)?;
-        Ok(model.tokenizer().decode(&best(&logits)?)?)
+fn belief(model: &Model, question: &Question, reading: Reading) -> Result<Belief> {
+    let Some(new) = reading.wanted else {
+        // Nothing is read of what can't be asked.
+        let n = query(model, &question.prompt, &question.new)?.ids.len();
+        let limit = model.spec().n_positions;
+        return Err(retcon_model::Error::TooLong { n, limit }.into());
     };
-    questions.iter().map(filled).collect()
-}
-
-/// The most likely token of each row of `logits`.
-fn best(logits: &Tensor) -> Result<Vec<u32>> {
-    Ok(logits.argmax(1)?.to_vec1()?)
+    Ok(Belief {
+        p_old: reading.other.as_ref().map(Taken::probability),
+        p_new: new.probability(),
+        new_leads: new.leads(),
+        says: reading.says.unwrap_or_default(),
+    })
 }

@@ -10,6 +10,7 @@ use candle_core::Tensor;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::{Compared, compare};
 use retcon_kernels::rows::gather_rows;
+use retcon_model::batch::runs;
 use retcon_model::{Batch, Hidden, Model};
 use serde::{Deserialize, Serialize};
 
@@ -125,20 +126,13 @@ impl Held {
         let texts = texts.iter().map(|text| Text::new(before, text));
         let mut texts = texts.collect::<Result<Vec<_>>>()?;
         texts.retain(|text| text.ids.len() <= before.spec().n_positions && !text.at.is_empty());
-        let (mut runs, mut from, mut tokens) = (Vec::new(), 0, 0);
         let spec = before.spec();
         let n_numbers = |text: &Text| {
             text.at.len() * spec.n_vocab + text.ids.len() * spec.d_model * spec.n_blocks
         };
         let is_kept = texts.iter().map(n_numbers).sum::<usize>() * size_of::<f32>() <= KEPT;
-        for i in 0..texts.len() {
-            tokens += texts[i].ids.len();
-            let next = texts.get(i + 1).map_or(TOKENS, |text| text.ids.len());
-            if tokens + next > TOKENS || i + 1 == texts.len() {
-                runs.push(Run::new(before, &texts, from..i + 1, is_kept)?);
-                (from, tokens) = (i + 1, 0);
-            }
-        }
+        let runs = runs(texts.iter().map(|text| text.ids.len()), TOKENS).into_iter();
+        let runs = runs.map(|run| Run::new(before, &texts, run, is_kept)).collect::<Result<_>>()?;
         Ok(Self { texts, runs })
     }
 

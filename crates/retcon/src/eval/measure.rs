@@ -91,7 +91,7 @@ impl Measure {
             Self::Tokens => Some(after.wanted.as_ref()?.matched()),
             Self::Sequence => {
                 let taken = after.wanted.as_ref()?;
-                Some(flag(taken.object == taken.predicted))
+                Some(flag(taken.leads()))
             }
             Self::Exact => said(is_exactly),
             Self::ExactUpToStop => {

@@ -11,6 +11,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
+use retcon_model::batch::runs;
 use retcon_model::generate::{Sampling, go_on};
 use retcon_model::{Batch, Model, Past};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::has_ended;
 use super::unbounded;
 use crate::data::Prompt;
-use crate::edit::lookup::{Query, query_of};
+use crate::edit::lookup::{Packed, in_runs, query_of};
 use crate::error::Result;
 
 /// A prompt, and what is to be known of it.
@@ -30,6 +31,8 @@ pub struct Ask<'a> {
     pub objects: [Option<&'a str>; 2],
     /// Tokens that are said freely, at most; 0 for none.
     pub n_free: usize,
+    /// Whether that ends with a line or a sentence.
+    pub stops: bool,
 }
 
 /// What a model says to an [`Ask`].
@@ -41,9 +44,16 @@ pub struct Reading {
     /// How it takes the second one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other: Option<Taken>,
-    /// What it says freely, up to the end of a line or a sentence.
+    /// What it says freely, up to the end of a line or a sentence, where it stops there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
+}
+
+impl Reading {
+    /// Where it has what is known of an object of [`Ask::objects`].
+    fn place(&mut self, place: usize) -> &mut Option<Taken> {
+        if place == 0 { &mut self.wanted } else { &mut self.other }
+    }
 }
 
 /// How a model takes a given object, fed its tokens one by one.
@@ -59,6 +69,18 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// The probability of all its tokens; 0 where what is said is no distribution.
+    #[must_use]
+    pub fn probability(&self) -> f64 {
+        (-self.nll * self.object.len() as f64).exp()
+    }
+
+    /// Whether each of its tokens is the most likely one.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.object == self.predicted
+    }
+
     /// The share of its tokens that are the most likely ones.
     #[must_use]
     pub fn matched(&self) -> f64 {
@@ -82,7 +104,7 @@ impl Taken {
 /// What the tokenizer and the model report.
 pub fn read(model: &Model, asks: &[Ask<'_>]) -> Result<Vec<Reading>> {
     if !model.spec().is_causal() {
-        return asks.iter().map(|ask| fill(model, ask)).collect();
+        return fill(model, asks);
     }
     /// Tokens of prompts that run at once.
     const TOKENS: usize = 4096;
@@ -91,15 +113,9 @@ pub fn read(model: &Model, asks: &[Ask<'_>]) -> Result<Vec<Reading>> {
     let most = (LOGITS / model.spec().n_vocab).max(1);
     let prompts = Prompts::new(model, asks)?;
     let mut readings = vec![Reading::default(); asks.len()];
-    let (mut from, mut tokens) = (0, 0);
-    for to in 0..prompts.openings.len() {
-        tokens += prompts.openings[to].len();
-        let next = prompts.openings.get(to + 1).map_or(TOKENS, Vec::len);
-        let is_full = tokens + next > TOKENS || to + 1 - from == most;
-        if is_full || to + 1 == prompts.openings.len() {
-            prompts.read(model, asks, from..to + 1, &mut readings)?;
-            (from, tokens) = (to + 1, 0);
-        }
+    let cost = |opening: &Vec<u32>| opening.len().max(TOKENS / most);
+    for run in runs(prompts.openings.iter().map(cost), TOKENS) {
+        prompts.read(model, asks, run, &mut readings)?;
     }
     Ok(readings)
 }
@@ -158,8 +174,7 @@ impl Prompts {
         }
         for (scored, taken) in scored.iter().zip(take(model, &past, &logits, &scored)?) {
             let reading = &mut readings[scored.ask];
-            let place = if scored.place == 0 { &mut reading.wanted } else { &mut reading.other };
-            *place = Some(taken);
+            *reading.place(scored.place) = Some(taken);
         }
         self.say(model, asks, run, (past, logits), readings)
     }
@@ -175,6 +190,7 @@ impl Prompts {
     ) -> Result<()> {
         let n_free = |prompt: usize| self.asks[prompt].iter().map(|&ask| asks[ask].n_free).max();
         let limits: Vec<usize> = run.clone().map(|prompt| n_free(prompt).unwrap_or(0)).collect();
+        let stops = |row: usize| self.asks[run.start + row].iter().all(|&ask| asks[ask].stops);
         let free: Vec<usize> = (0..limits.len()).filter(|&row| limits[row] > 0).collect();
         if free.is_empty() {
             return Ok(());
@@ -187,7 +203,7 @@ impl Prompts {
         let goes_on = |index: usize, token: u32| {
             said[index].push(token);
             let text = model.tokenizer().decode(&said[index]).unwrap_or_default();
-            said[index].len() < limits[free[index]] && !has_ended(&text)
+            said[index].len() < limits[free[index]] && !(stops(free[index]) && has_ended(&text))
         };
         let ids = go_on(model, past, logits, &Sampling::greedy(most), goes_on)?;
         for (ids, &row) in ids.iter().zip(&free) {
@@ -291,29 +307,37 @@ impl Distributions {
     }
 }
 
-/// What an encoder says to an ask.
-fn fill(model: &Model, ask: &Ask<'_>) -> Result<Reading> {
-    let mut found = [None, None];
-    for (object, found) in ask.objects.iter().zip(&mut found) {
-        let Some(object) = object else { continue };
-        let object = model.tokenizer().encode_continuation(object)?;
-        if object.is_empty() {
-            continue;
-        }
-        let query = query_of(model, ask.prompt, object)?;
-        if query.ids.len() <= model.spec().n_positions {
-            *found = Some(filled(model, &query)?);
+/// What an encoder says to each ask: what it fills masks with, one for each token of the object.
+fn fill(model: &Model, asks: &[Ask<'_>]) -> Result<Vec<Reading>> {
+    let (mut places, mut queries) = (Vec::new(), Vec::new());
+    for (i, ask) in asks.iter().enumerate() {
+        for (place, object) in ask.objects.iter().enumerate() {
+            let Some(object) = object else { continue };
+            let object = model.tokenizer().encode_continuation(object)?;
+            if object.is_empty() {
+                continue;
+            }
+            let query = query_of(model, ask.prompt, object)?;
+            if query.ids.len() <= model.spec().n_positions {
+                places.push((i, place));
+                queries.push(query);
+            }
         }
     }
-    let [wanted, other] = found;
-    let free = wanted.as_ref().filter(|_| ask.n_free > 0);
-    let says = free.map(|taken| model.tokenizer().decode(&taken.predicted)).transpose()?;
-    Ok(Reading { wanted, other, says })
-}
-
-fn filled(model: &Model, query: &Query) -> Result<Taken> {
-    let x = model.run(&Batch::new([&query.ids])?, &query.at, &mut ())?;
-    let places: Vec<usize> = (0..query.at.len()).collect();
-    let x = model.recall(&x, &places)?.map_or(x, |recalled| recalled.x);
-    Ok(taken(&query.object, &said(model, &x, &query.object)?))
+    let mut filled = Vec::with_capacity(queries.len());
+    for run in in_runs(&queries) {
+        let packed = Packed::new(run)?;
+        let said = said(model, &packed.run(model)?, &packed.tokens)?;
+        let of_query = run.iter().zip(&packed.of_query);
+        filled.extend(of_query.map(|(query, rows)| taken(&query.object, &said[rows.clone()])));
+    }
+    let mut readings = vec![Reading::default(); asks.len()];
+    for ((ask, place), taken) in places.into_iter().zip(filled) {
+        let reading = &mut readings[ask];
+        if place == 0 && asks[ask].n_free > 0 {
+            reading.says = Some(model.tokenizer().decode(&taken.predicted)?);
+        }
+        *reading.place(place) = Some(taken);
+    }
+    Ok(readings)
 }

@@ -3,7 +3,6 @@
 
 use std::ops::Range;
 
-use retcon_kernels::autograd::Var;
 use retcon_model::Model;
 use serde::Serialize;
 
@@ -157,9 +156,7 @@ fn role(at: usize, subject: &Range<usize>, read: &[u32]) -> Role {
 
 /// The token that `model` finds most likely where `query` is read, which is once.
 fn most_likely(model: &Model, query: &Query) -> Result<u32> {
-    let packed = Packed::new([query])?;
-    let x: Var = model.run(&packed.batch, &packed.rows, &mut ())?;
-    let x = model.recall(&x, &[0])?.map_or(x, |recalled| recalled.x);
+    let x = Packed::new([query])?.run(model)?;
     Ok(model.logits(&x)?.argmax(1)?.to_vec1::<u32>()?[0])
 }
 

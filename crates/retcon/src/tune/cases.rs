@@ -8,8 +8,7 @@ use crate::data::Fact;
 use crate::data::knowledge::{Example, FactSet, Wording};
 use crate::edit::lookup::{Query, query};
 use crate::error::Result;
-use crate::eval::accuracy::said;
-use crate::eval::belief::scores;
+use crate::eval::accuracy::{said, scores};
 
 /// Facts of one relation that are asked, so that all relations have a chance.
 const PER_RELATION: usize = 12;

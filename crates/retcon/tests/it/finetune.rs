@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use candle_core::DType;
 use retcon::edit::lookup::query;
 use retcon::edit::scope::Scope;
-use retcon::eval::belief::scores;
+use retcon::eval::accuracy::scores;
 use retcon::eval::questions::Counts;
 use retcon::model::{Component, Part, WeightId};
 use retcon::{Ctx, Delta, Error, Method, Model, Update, compare};

@@ -6,7 +6,7 @@ use retcon::Delta;
 use retcon::bound::within;
 use retcon::data::Prompt;
 use retcon::edit::lookup::query;
-use retcon::eval::belief::scores;
+use retcon::eval::accuracy::scores;
 use retcon::eval::questions::{Counts, Kind, questions};
 use retcon::eval::reading::{Ask, Reading, read};
 use retcon::eval::{compare, drift};
@@ -81,7 +81,7 @@ fn a_model_whose_numbers_are_none_is_infinitely_far() {
         assert!(!report.success && report.drift.mean_kl == f64::INFINITY, "{name}");
         assert_eq!(report.drift.top1_agreement, 0.0, "{name}");
         let prompt = Prompt::parse("The capital of {France} is").unwrap();
-        let ask = Ask { prompt: &prompt, objects: [Some("Berlin"), None], n_free: 3 };
+        let ask = Ask { prompt: &prompt, objects: [Some("Berlin"), None], n_free: 3, stops: true };
         let readings = read(&broken, &[ask]).unwrap();
         assert_eq!(readings[0].wanted.as_ref().unwrap().nll, f64::INFINITY, "{name}");
         let json = serde_json::to_string(&readings).unwrap();

@@ -123,7 +123,7 @@ fn the_loss_on_what_is_to_stay_is_held_back() {
         let ids = weights(&model, "-1");
         let mut trainer = Trainer::new(&model, ids, queries(&model), stream, course).unwrap();
         let loss = |model: &Model| {
-            let scores = retcon::eval::belief::scores(model, &queries(model)[2..]).unwrap();
+            let scores = retcon::eval::accuracy::scores(model, &queries(model)[2..]).unwrap();
             -scores.iter().map(|score| score.log_prob).sum::<f64>() / 2.0
         };
         let before = loss(&model);

@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 use retcon_kernels::trained::{Ball, Trained};
+use retcon_model::batch::runs;
 use retcon_model::{Model, Spot};
 
 use super::optim::{Apart, Outcome, Unknown, minimize_each};
@@ -144,17 +145,7 @@ fn groups(model: &Model, subjects: &[Subject]) -> Vec<Range<usize>> {
         let rows = subject.situations.iter().map(|s| s.query.ids.len() - first(model, s));
         rows.sum::<usize>() + 1
     };
-    let (mut groups, mut from, mut rows) = (Vec::new(), 0, 0);
-    for (i, subject) in subjects.iter().enumerate() {
-        let n = n_rows(subject);
-        if i > from && rows + n > most {
-            groups.push(from..i);
-            (from, rows) = (i, 0);
-        }
-        rows += n;
-    }
-    groups.push(from..subjects.len());
-    groups
+    runs(subjects.iter().map(n_rows), most)
 }
 
 /// The first position that the offset can reach.
