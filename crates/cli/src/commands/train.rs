@@ -12,7 +12,7 @@ use retcon::eval::accuracy::{said, share};
 use retcon::experiment::{Material, Use};
 use retcon::model::Container;
 use retcon::model::delta::merge::merge;
-use retcon::train::{Stream, Trainer};
+use retcon::train::{Stream, Trainer, model_id, texts_id};
 use retcon::{Ctx, Delta, Model, Update};
 use serde_json::json;
 
@@ -56,13 +56,14 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
         let what = format!("{} has no tensor for {id}, which is drawn and trained", job.model);
         bail!(advised(what, "write a delta instead: an --out that ends in .safetensors"));
     }
+    // What is trained and on what, not the names that they go by: what these lead to may change.
+    let run = json!({
+        "model": model_id(&start)?, "texts": texts_id(&texts), "course": job.course,
+        "scope": job.scope, "seed": job.seed,
+    });
     let stream = Stream::of(0..texts.len(), job.course.batch, job.seed);
     let mut trainer = Trainer::new(&start, ids, texts, stream, job.course.clone())?;
     let state = state_file(job);
-    let run = json!({
-        "facts": job.facts, "course": job.course, "scope": job.scope, "seed": job.seed,
-        "random": job.random,
-    });
     let trained = progress::watched(shell, Ctx::new(job.seed), |ctx| {
         trainer.finish(ctx, Some((&state, &run.to_string())))
     });

@@ -93,3 +93,44 @@ fn a_trained_model_is_a_checkpoint_or_a_delta() {
     let inspected = dir.run(["--json", "inspect", "with-head"]).ok();
     assert_eq!(inspected.json()["fresh"], serde_json::json!([]));
 }
+
+/// What a run says that it is, by what it answers to the state of another one.
+fn run_of(dir: &Dir, model: &str, facts: &str) -> String {
+    let state = r#"{"run":"another","n_steps":0,"multiplier":0.0,"loss_at_start":null}"#;
+    let head = serde_json::json!({ "__metadata__": { "retcon.training": state } }).to_string();
+    let mut file = (head.len() as u64).to_le_bytes().to_vec();
+    file.extend(head.bytes());
+    fs::write(dir.path("out.training"), file).unwrap();
+    let args = ["train", model, "--facts", facts, "--set", "steps=2", "--out", "out"];
+    let run = dir.run(args).exits(1).complains("belongs to another run");
+    let (_, this) = run.stderr.rsplit_once("this: ").unwrap();
+    this.lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn training_goes_on_with_the_same_model_and_the_same_facts_alone() {
+    let dir = Dir::new();
+    let model = dir.copy("llama");
+    let facts = |object: &str| {
+        let relation = r#"{"relation":"home","templates":["[X] lives in [Y]."]}"#;
+        let fact = format!(r#"{{"relation":"home","subject":"Ann","object":"{object}"}}"#);
+        format!("{relation}\n{fact}\n")
+    };
+    fs::write(dir.path("facts.jsonl"), facts("Rome")).unwrap();
+    fs::write(dir.path("copy.jsonl"), facts("Rome")).unwrap();
+    let first = run_of(&dir, text(&model), "facts.jsonl");
+    assert_eq!(run_of(&dir, text(&model), "copy.jsonl"), first);
+    fs::write(dir.path("facts.jsonl"), facts("Oslo")).unwrap();
+    assert_ne!(run_of(&dir, text(&model), "facts.jsonl"), first);
+
+    // One number of the last block, in the file that the same path leads to.
+    let path = model.join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let n_head = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let head: serde_json::Value = serde_json::from_slice(&bytes[8..8 + n_head]).unwrap();
+    let tensor = &head["model.layers.1.mlp.down_proj.weight"];
+    let start = tensor["data_offsets"][0].as_u64().unwrap() as usize;
+    bytes[8 + n_head + start] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_ne!(run_of(&dir, text(&model), "copy.jsonl"), first);
+}

@@ -8,7 +8,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::squares::{largest, sum_of_squares};
-use retcon_model::{Model, Part, WeightId, atomic};
+use retcon_model::{Model, WeightId, atomic};
 
 use super::cell::{Cell, Record};
 use super::choice::{Data, Lookup, Memory, Start};
@@ -20,7 +20,7 @@ use crate::data::knowledge::Modified;
 use crate::edit::lookup::Query;
 use crate::edit::scope::{Blocks, Scope};
 use crate::error::Result;
-use crate::train::{Constraint, Course, Share, Stream, Trainer};
+use crate::train::{Constraint, Course, Share, Stream, Trainer, model_id, texts_id};
 
 /// What all cells share.
 pub(super) struct Lab<'a> {
@@ -50,16 +50,14 @@ impl Lab<'_> {
     pub(super) fn memorized(&self, ctx: &Ctx<'_>, bare: &Model, start: Start) -> Result<Model> {
         let course = &self.plan.memorize.course;
         let texts = self.material.trained(|fact| Some(self.object(fact)))?;
+        // What it depends on and nothing else: another plan may go on from it.
+        let run = serde_json::json!({
+            "model": model_id(bare)?, "texts": texts_id(&texts), "course": course,
+            "seed": self.plan.seeds[0],
+        });
         let ids = Scope::all().weights(bare)?;
         let stream = Stream::of(0..texts.len(), course.batch, self.plan.seeds[0]);
         let mut trainer = Trainer::new(bare, ids, texts, stream, course.clone())?;
-        let mut run = serde_json::json!({
-            "model": identity(bare)?, "facts": self.plan.facts, "course": course, "start": start, "seed": self.plan.seeds[0],
-        });
-        let lookup = self.plan.memorize.lookup;
-        if lookup != Lookup::None {
-            run["lookup"] = serde_json::json!(lookup);
-        }
         let state = self.out.join(format!("memorized-{}.safetensors", start.name()));
         trainer.finish(ctx, Some((&state, &run.to_string())))?;
         trainer.model_now()
@@ -169,15 +167,6 @@ impl Lab<'_> {
             _ => Stream::of(0..n, batch, cell.seed),
         }
     }
-}
-
-/// What tells a model apart from any other, before it has seen facts.
-pub(super) fn identity(model: &Model) -> Result<serde_json::Value> {
-    let spec = model.spec();
-    Ok(serde_json::json!({
-        "family": spec.family, "n_blocks": spec.n_blocks, "d_model": spec.d_model,
-        "embeddings": model.fingerprint(WeightId::global(Part::Embed))?,
-    }))
 }
 
 /// How a cell is trained.

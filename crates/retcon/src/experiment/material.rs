@@ -5,12 +5,14 @@ use std::path::Path;
 
 use retcon_model::random::Random;
 use retcon_model::{Entry, FactMemory, Model};
+use sha2::{Digest, Sha256};
 
 use super::choice::Texts;
 use super::plan::Facts;
-use crate::data::knowledge::{Choice, FactSet, Modified, Wording};
+use crate::data::knowledge::{Choice, FactSet, Modified, Triple, Wording};
 use crate::edit::lookup::{Query, query};
 use crate::error::{Error, Result};
+use crate::train::short;
 
 /// The facts of a plan, for a model.
 #[derive(Debug)]
@@ -122,6 +124,19 @@ impl<'a> Material<'a> {
             .collect();
         self.set.retain(|triple| several.contains(&triple.relation));
         if self.set.triples.is_empty() { Err(Error::NoFacts) } else { Ok(self) }
+    }
+
+    /// What tells the facts, and all that may be said and asked of them, apart from any others,
+    /// wherever they were read.
+    pub(super) fn id(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(format!("{:?}\n", self.set.relations));
+        for triple in &self.set.triples {
+            let Triple { relation, subject, object, also, evidences, origin: _ } = triple;
+            hash.update(format!("{relation} {subject:?} {object:?} {also:?} {evidences:?}\n"));
+        }
+        hash.update(format!("{:?}", self.given));
+        short(hash)
     }
 
     /// The facts to modify, and their new objects.

@@ -9,12 +9,13 @@ use retcon_model::{Model, atomic};
 
 use super::cell::{Cell, Record};
 use super::choice::{From, Lookup, Start};
-use super::lab::{Lab, course, identity, scope};
+use super::lab::{Lab, course, scope};
 use super::material::Material;
 use super::plan::Plan;
 use super::records::{Records, io};
 use crate::ctx::{Ctx, Progress};
 use crate::error::{Error, Result};
+use crate::train::model_id;
 
 /// The plan of a folder, which no other plan may use.
 const PLAN: &str = "plan.json";
@@ -41,8 +42,8 @@ pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<
         material.modified(size, seed)?;
     }
     fs::create_dir_all(out).map_err(|error| io(out, &error))?;
-    claim(plan, model, out)?;
     let mut records = Records::open(&out.join(RECORDS))?;
+    claim(plan, model, &material, out, &records)?;
     let missing = cells.iter().filter(|cell| !records.done.contains_key(&cell.key()));
     let missing: Vec<Cell> = missing.cloned().collect();
     let needs = |start: Start| {
@@ -113,21 +114,26 @@ impl Whole<'_> {
     }
 }
 
-/// Makes `out` the folder of this plan and model.
-fn claim(plan: &Plan, model: &Model, out: &Path) -> Result<()> {
+/// Makes `out` the folder of this plan, model and facts.
+fn claim(
+    plan: &Plan,
+    model: &Model,
+    material: &Material<'_>,
+    out: &Path,
+    records: &Records,
+) -> Result<()> {
     let path = out.join(PLAN);
-    let plan = serde_json::json!({ "plan": plan, "model": identity(model)? });
-    match fs::read_to_string(&path) {
-        Ok(found) => {
-            let found: serde_json::Value = serde_json::from_str(&found).unwrap_or_default();
-            if found != plan {
-                return Err(Error::OtherExperiment { folder: out.to_owned() });
-            }
-            Ok(())
-        }
-        Err(_) => {
-            let text = serde_json::to_string_pretty(&plan).expect("a plan has string keys");
-            Ok(atomic::write(&path, |file| file.write_all(text.as_bytes()))?)
-        }
+    let (model, facts) = (model_id(model)?, material.id());
+    let plan = serde_json::json!({ "plan": plan, "model": model, "facts": facts });
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    if serde_json::from_str::<serde_json::Value>(&found).is_ok_and(|found| found == plan) {
+        return Ok(());
     }
+    // A plan that was corrected before anything came of it has nothing to be mixed up with: what was
+    // memorized has an identity of its own.
+    if !records.done.is_empty() {
+        return Err(Error::OtherExperiment { folder: out.to_owned() });
+    }
+    let text = serde_json::to_string_pretty(&plan).expect("a plan has string keys");
+    Ok(atomic::write(&path, |file| file.write_all(text.as_bytes()))?)
 }

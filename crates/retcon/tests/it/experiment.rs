@@ -1,11 +1,13 @@
 //! Experiments on a tiny model: what is recorded, resumed, refused and drawn.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use retcon::experiment::{Memory, Plan, Record, Scale, report, run};
-use retcon::{Ctx, Error, Model, Result};
+use retcon::{Ctx, Error, Model, Progress, Result};
 
 const PLAN: &str = r#"
 name = "tiny"
@@ -102,10 +104,118 @@ fn a_folder_belongs_to_one_plan() {
     let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
     let out = folder.path().join("out");
     let small = PLAN.replace("\"fta\", \"retrain\"", "\"fta\"");
-    let stop = carry_out(&plan(folder.path(), &small), &model, &out, 1).unwrap_err();
+    // After the first record.
+    let stop = carry_out(&plan(folder.path(), &small), &model, &out, 12).unwrap_err();
     assert!(matches!(stop, Error::Canceled));
     let error = carry_out(&plan(folder.path(), PLAN), &model, &out, 1).unwrap_err();
     assert!(error.to_string().contains("another experiment"), "{error}");
+}
+
+#[test]
+fn a_folder_is_not_lost_to_a_plan_that_nothing_was_recorded_under() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let out = folder.path().join("out");
+    // While it memorizes: the fourth step is the last.
+    let stop = carry_out(&plan(folder.path(), PLAN), &model, &out, 3).unwrap_err();
+    assert!(matches!(stop, Error::Canceled));
+    let corrected = plan(folder.path(), &PLAN.replace("radius = 0.05", "radius = 0.5"));
+    let all = Stages::default();
+    all.carry_out(&corrected, &model, &out).unwrap();
+    // What was memorized counts: two of six steps were left.
+    assert_eq!(all.steps("memorizing"), 2);
+}
+
+#[test]
+fn a_folder_belongs_to_one_model_whatever_tells_it_from_others() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let out = folder.path().join("out");
+    let plan = plan(folder.path(), &PLAN.replace("\"fta\", \"retrain\"", "\"fta\""));
+    carry_out(&plan, &model, &out, usize::MAX).unwrap();
+    let id = model.weights().iter().map(|(id, _)| id).find(|id| id.block == Some(1)).unwrap();
+    let edited = crate::identity::nudged(&model, id);
+    let error = carry_out(&plan, &edited, &out, usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("another experiment"), "{error}");
+    // Nor is what the other one memorized taken.
+    fs::remove_file(out.join("records.jsonl")).unwrap();
+    let error = carry_out(&plan, &edited, &out, usize::MAX).unwrap_err();
+    assert!(matches!(error, Error::BadState { .. }), "{error}");
+}
+
+/// Facts as a file: the capital of each, France's being the given one.
+fn capitals(of_france: &str) -> String {
+    let mut facts = r#"{"relation": "capital", "templates": ["The capital of [X] is [Y].", "[Y] is the capital of [X]."]}"#.to_owned();
+    let others = [("Germany", "Berlin"), ("Italy", "Rome"), ("Spain", "Madrid")];
+    for (subject, object) in [("France", of_france)].into_iter().chain(others) {
+        let fact =
+            serde_json::json!({ "relation": "capital", "subject": subject, "object": object });
+        facts += &format!("\n{fact}");
+    }
+    facts
+}
+
+const CAPITALS: &str = "source = \"facts.jsonl\"";
+
+#[test]
+fn a_folder_belongs_to_the_facts_themselves_not_to_their_path() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let (out, facts) = (folder.path().join("out"), folder.path().join("facts.jsonl"));
+    fs::write(&facts, capitals("Paris")).unwrap();
+    let plan = plan(folder.path(), &PLAN.replace("source = \"world\"", CAPITALS));
+    carry_out(&plan, &model, &out, usize::MAX).unwrap();
+    fs::write(&facts, capitals("Lyon")).unwrap();
+    let error = carry_out(&plan, &model, &out, usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("another experiment"), "{error}");
+    // Other words for what is only measured are other facts to a folder.
+    fs::write(&facts, capitals("Paris").replace("is the capital", "was the capital")).unwrap();
+    let error = carry_out(&plan, &model, &out, usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("another experiment"), "{error}");
+    // But not to what was memorized.
+    fs::remove_file(out.join("records.jsonl")).unwrap();
+    let stages = Stages::default();
+    stages.carry_out(&plan, &model, &out).unwrap();
+    assert_eq!(stages.steps("memorizing"), 0);
+    fs::remove_file(out.join("records.jsonl")).unwrap();
+    fs::write(&facts, capitals("Lyon")).unwrap();
+    let error = carry_out(&plan, &model, &out, usize::MAX).unwrap_err();
+    assert!(matches!(error, Error::BadState { .. }), "{error}");
+}
+
+#[test]
+fn another_plan_starts_from_a_copy_of_what_was_memorized() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    fs::write(folder.path().join("facts.jsonl"), capitals("Paris")).unwrap();
+    fs::write(folder.path().join("copy.jsonl"), capitals("Paris")).unwrap();
+    let text = PLAN.replace("source = \"world\"", CAPITALS);
+    carry_out(&plan(folder.path(), &text), &model, &one, usize::MAX).unwrap();
+    fs::create_dir(&other).unwrap();
+    let state = "memorized-pretrained.safetensors";
+    fs::copy(one.join(state), other.join(state)).unwrap();
+    let text = text
+        .replace("facts.jsonl", "copy.jsonl")
+        .replace("measured = 6", "measured = 2")
+        .replace("sizes = [3]", "sizes = [1]");
+    let stages = Stages::default();
+    stages.carry_out(&plan(folder.path(), &text), &model, &other).unwrap();
+    assert_eq!(stages.steps("memorizing"), 0);
+    assert!(stages.steps("modifying") > 0);
+}
+
+/// How many steps of each stage are taken.
+#[derive(Default)]
+struct Stages(Mutex<BTreeMap<&'static str, usize>>);
+
+impl Stages {
+    fn carry_out(&self, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<Record>> {
+        let progress = |progress: &Progress| {
+            *self.0.lock().unwrap().entry(progress.stage).or_default() += 1;
+        };
+        run(&Ctx::new(0).with_progress(&progress), plan, model, out)
+    }
+
+    fn steps(&self, stage: &str) -> usize {
+        self.0.lock().unwrap().get(stage).copied().unwrap_or_default()
+    }
 }
 
 #[test]
@@ -167,17 +277,9 @@ fn targets_that_come_with_the_facts_are_used() {
 #[test]
 fn a_memory_is_rewritten_without_training() {
     let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
-    let mut facts = r#"{"relation": "capital", "templates": ["The capital of [X] is [Y].", "[Y] is the capital of [X]."]}"#.to_owned();
-    for (subject, object) in
-        [("France", "Paris"), ("Germany", "Berlin"), ("Italy", "Rome"), ("Spain", "Madrid")]
-    {
-        let fact =
-            serde_json::json!({ "relation": "capital", "subject": subject, "object": object });
-        facts += &format!("\n{fact}");
-    }
-    fs::write(folder.path().join("facts.jsonl"), facts).unwrap();
+    fs::write(folder.path().join("facts.jsonl"), capitals("Paris")).unwrap();
     let text = PLAN
-        .replace("source = \"world\"", "source = \"facts.jsonl\"")
+        .replace("source = \"world\"", CAPITALS)
         .replace("sizes = [3]", "sizes = [2]")
         .replace(
             "[memorize]\ncourse = { steps = 6",

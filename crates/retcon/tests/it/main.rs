@@ -7,6 +7,7 @@ mod datasets;
 mod experiment;
 mod finetune;
 mod formulas;
+mod identity;
 mod kept_statistics;
 mod knowledge;
 mod lookup;

@@ -1,0 +1,83 @@
+//! What tells a model and texts apart: every number that a run depends on, and no path or type.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use candle_core::DType;
+use retcon::data::Prompt;
+use retcon::edit::lookup::query;
+use retcon::model::{FactMemory, WeightId};
+use retcon::train::{model_id, texts_id};
+use retcon::{Delta, Model, Options, Precision, Update};
+
+/// `model` with a delta that changes one number of the weight `id` a little.
+pub(crate) fn nudged(model: &Model, id: WeightId) -> Model {
+    let weight = model.weight(id).unwrap().to_tensor(model.device()).unwrap();
+    let n = weight.elem_count();
+    let mut change = vec![0f32; n];
+    change[n / 2] = 1e-3;
+    let change = candle_core::Tensor::from_vec(change, weight.dims(), model.device()).unwrap();
+    let updates = BTreeMap::from([(id, Update::Dense(change))]);
+    let delta = Delta::new(model, updates, retcon::model::Record::default()).unwrap();
+    model.with(delta).unwrap()
+}
+
+#[test]
+fn every_weight_of_a_model_counts_and_whatever_changed_it() {
+    for name in ["bert", "llama"] {
+        let model = crate::model(name);
+        let all = model.weights().iter().map(|(id, _)| id);
+        let mut seen: BTreeSet<String> =
+            all.map(|id| model_id(&nudged(&model, id)).unwrap()).collect();
+        seen.insert(model_id(&model).unwrap());
+        // Drawn, and trained: what the file holds is not what the model computes with.
+        for seed in [0, 1] {
+            seen.insert(model_id(&model.redrawn(seed).unwrap()).unwrap());
+        }
+        let (id, _) = model.weights().iter().last().unwrap();
+        let weight = model.weight(id).unwrap().to_tensor(model.device()).unwrap();
+        let trained = BTreeMap::from([(id, (weight * 2.0).unwrap())]);
+        seen.insert(model_id(&model.replaced(&trained).unwrap()).unwrap());
+        assert_eq!(seen.len(), model.weights().iter().count() + 4, "{name}");
+    }
+}
+
+#[test]
+fn the_facts_in_a_memory_count() {
+    let model = crate::model("bert");
+    let memory = |object: u32| {
+        let entry = retcon::model::Entry { subject: 0, relation: 0, object: vec![object] };
+        let facts =
+            FactMemory { subjects: vec![vec![5]], relations: vec![vec![6]], entries: vec![entry] };
+        model_id(&model.with_memory(facts.into(), 0).unwrap()).unwrap()
+    };
+    assert_ne!(memory(7), memory(8));
+    assert_eq!(memory(7), memory(7));
+}
+
+#[test]
+fn the_type_in_which_numbers_are_held_makes_no_difference() {
+    let file = crate::fixture("llama-gguf").join("model.gguf");
+    let open = |precision| Model::open(&file, &Options { precision, ..Options::default() });
+    let [stored, decoded] = [Precision::Stored, Precision::As(DType::F32)].map(open);
+    let (stored, decoded) = (stored.unwrap(), decoded.unwrap());
+    assert_eq!(model_id(&stored).unwrap(), model_id(&decoded).unwrap());
+}
+
+#[test]
+fn texts_are_told_apart_by_their_tokens_and_order() {
+    let model = crate::model("llama-tied");
+    let text = |prompt: &str, object: &str| {
+        query(&model, &Prompt::new(prompt, None).unwrap(), object).unwrap()
+    };
+    let (france, italy) = (text("France:", "Paris"), text("Italy:", "Rome"));
+    let all = [
+        vec![france.clone(), italy.clone()],
+        vec![italy.clone(), france.clone()],
+        vec![france.clone()],
+        vec![france.clone(), text("Italy:", "Paris")],
+        vec![france.clone(), retcon::edit::lookup::Query { entry: Some(1), ..italy.clone() }],
+    ];
+    let ids: BTreeSet<String> = all.iter().map(|texts| texts_id(texts)).collect();
+    assert_eq!(ids.len(), all.len());
+    assert_eq!(texts_id(&all[0]), texts_id(&[france, italy]));
+}
