@@ -26,7 +26,7 @@ pub fn path(
     method: &str,
     given: &Map<String, Value>,
 ) -> Result<PathBuf> {
-    let fingerprint = stats::fingerprint(model, 1)?;
+    let fingerprint = fingerprint(&model.base())?;
     let name = format!("{method}-{}", &fingerprint[..16]);
     if given.is_empty() {
         return Ok(folder.join(format!("{name}.json")));

@@ -81,3 +81,36 @@ fn texts_are_told_apart_by_their_tokens_and_order() {
     assert_eq!(ids.len(), all.len());
     assert_eq!(texts_id(&all[0]), texts_id(&[france, italy]));
 }
+
+/// A folder with a copy of the fixture `llama`, one number of whose last block is another where it
+/// is `altered`.
+fn copy(altered: bool) -> (tempfile::TempDir, Model) {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in crate::fixture("llama").read_dir().unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let n_head = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let head: serde_json::Value = serde_json::from_slice(&bytes[8..8 + n_head]).unwrap();
+    let offsets = &head["model.layers.1.mlp.down_proj.weight"]["data_offsets"];
+    bytes[8 + n_head + offsets[0].as_u64().unwrap() as usize] ^= u8::from(altered);
+    std::fs::write(&path, bytes).unwrap();
+    let model = Model::open(folder.path(), &Options::default()).unwrap();
+    (folder, model)
+}
+
+/// Or a model and its edit, merged, would take turns at one file.
+#[test]
+fn models_that_differ_in_any_block_keep_their_tuned_settings_apart() {
+    let of = |model: &Model| {
+        retcon::tune::path("tuned".as_ref(), model, "rome", &serde_json::Map::new()).unwrap()
+    };
+    let [(_one, one), (_same, same), (_other, other)] = [false, false, true].map(copy);
+    assert_eq!(of(&one), of(&same));
+    assert_ne!(of(&one), of(&other));
+    // Deltas are no part of what is tuned.
+    let (id, _) = one.weights().iter().find(|(id, _)| id.block == Some(1)).unwrap();
+    assert_eq!(of(&nudged(&one, id)), of(&one));
+}
