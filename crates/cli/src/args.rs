@@ -262,7 +262,7 @@ pub(crate) struct Train {
     #[arg(long, default_value = "all", value_name = "A,B", value_delimiter = ',')]
     pub(crate) components: Vec<String>,
     /// A setting of the course of training: steps, batch, accumulate, learning_rate, warmup, decay,
-    /// weight_decay; repeatable
+    /// weight_decay, constraint (as {"kind":"linf","radius":0.001}); repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Of everything random

@@ -41,7 +41,6 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
         texts.map(|texts| texts.concat())
     });
     let (asked, reworded) = (asked?, reworded?);
-    let before = share(&said(&start, &asked)?);
     let (n_facts, n_texts) = (set.triples.len(), texts.len());
     shell.note(format!("{} in {}", plural(n_facts, "fact"), plural(n_texts, "text")))?;
 
@@ -63,6 +62,7 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
     });
     let stream = Stream::of(0..texts.len(), job.course.batch, job.seed);
     let mut trainer = Trainer::new(&start, ids, texts, stream, job.course.clone())?;
+    let before = share(&said(&start, &asked)?);
     let state = state_file(job);
     let trained = progress::watched(shell, Ctx::new(job.seed), |ctx| {
         trainer.finish(ctx, Some((&state, &run.to_string())))

@@ -211,6 +211,17 @@ fn values_that_make_no_sense_are_told_with_their_keys() {
     run.complains("--set steps: invalid type: string \"abc\"");
     let run = dir.run(train.into_iter().chain(["--set", "batch=0"])).exits(2);
     assert!(!run.stderr.contains("hint"), "{}", run.stderr);
+    let run = dir.run(train.into_iter().chain(["--set", "weight_decay=-3"])).exits(2);
+    run.complains("weight_decay");
+    // Nothing is watched while facts are memorized.
+    let loss = r#"constraint={"kind":"loss","rise":0.1,"rate":1.0}"#;
+    let run = dir.run(train.into_iter().chain(["--set", loss])).exits(2);
+    let run = run.complains("none, l2 or linf");
+    assert!(!run.stderr.contains("hint"), "{}", run.stderr);
+    let linf = r#"constraint={"kind":"linf","radius":0.001}"#;
+    let trains = train.into_iter().chain(["--set", linf, "--set", "steps=1", "--count", "4"]);
+    dir.run(trains).exits(0);
+    fs::remove_dir_all(dir.path("trained")).unwrap();
     let run = dir.run(train.into_iter().chain(["--texts", "evidences"])).exits(1);
     run.complains("has evidences to train on, of: world").complains("hint: `templates` are there");
     let run = dir.run(["trace", text(&model), "The capital of France is"]).exits(1);

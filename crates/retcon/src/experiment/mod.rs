@@ -8,6 +8,7 @@
 
 mod cell;
 mod chart;
+mod check;
 mod choice;
 mod lab;
 mod material;

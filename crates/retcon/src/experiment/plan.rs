@@ -173,43 +173,6 @@ impl Plan {
         Ok(plan)
     }
 
-    fn check(&self) -> Result<()> {
-        let lists = [
-            ("seeds", self.seeds.len()),
-            ("memorize.start", self.memorize.start.len()),
-            ("modify.sizes", self.modify.sizes.len()),
-            ("modify.from", self.modify.from.len()),
-            ("modify.data", self.modify.data.len()),
-            ("modify.memory", self.modify.memory.len()),
-            ("modify.blocks", self.modify.blocks.len()),
-            ("modify.components", self.modify.components.len()),
-            ("modify.constraints", self.modify.constraints.len()),
-        ];
-        let bad = |key, expected: &str, found: String| {
-            Err(Error::BadSetting { key, expected: expected.to_owned(), found })
-        };
-        if let Some(&(key, _)) = lists.iter().find(|(_, len)| *len == 0) {
-            return bad(key, "at least one", "none".to_owned());
-        }
-        if self.modify.every == 0 {
-            return bad("modify.every", "at least 1", "0".to_owned());
-        }
-        if let Some(share) = self.modify.share.filter(|share| !(*share > 0.0 && *share < 1.0)) {
-            return bad("modify.share", "a share between 0 and 1", share.to_string());
-        }
-        let rewrites = self.modify.memory.contains(&Memory::Rewritten);
-        if rewrites && self.memorize.lookup == Lookup::None {
-            let expected = "a memory to rewrite: set `lookup` under `[memorize]`";
-            return bad("modify.memory", expected, "none".to_owned());
-        }
-        if self.modify.data.contains(&Data::Nothing) && !rewrites {
-            let expected = "`memory = [\"rewritten\"]`, or something to train on";
-            return bad("modify.data", expected, "\"nothing\"".to_owned());
-        }
-        self.memorize.course.check()?;
-        self.modify.course.check()
-    }
-
     /// All that is tried in a model whose weights are those of `n_blocks` blocks: seed by seed, so
     /// that a run that is cut short has whole tables of the first seeds.
     pub fn cells(&self, n_blocks: usize) -> Vec<Cell> {
@@ -412,6 +375,13 @@ mod tests {
             ("sizes = [4, 8]", "sizes = []", "modify.sizes"),
             ("name =", "nme =", "nme"),
             ("\"linf\"", "\"l7\"", "l7"),
+            ("radius = 0.001", "radius = 0", "modify.constraints"),
+            ("\"linf\", radius = 0.001", "\"loss\", rise = 0.1, rate = -1.0", "rate"),
+            ("seeds = [0, 1]", "seeds = [5, 5]", "5 twice"),
+            ("sizes = [4, 8]", "sizes = [4, 8, 4]", "4 twice"),
+            ("{ steps = 5 }", "{ steps = 5, constraint = { kind = \"l2\", radius = 1.0 } }", "l2"),
+            ("{ steps = 10 }", "{ constraint = { kind = \"loss\", rise = 1, rate = 1 } }", "loss"),
+            ("{ steps = 10 }", "{ weight_decay = -3 }", "weight_decay"),
             ("[facts]", "[facts", "line"),
         ] {
             let error = read(&PLAN.replace(from, to), Scale::Full).unwrap_err().to_string();

@@ -29,12 +29,14 @@ const RECORDS: &str = "records.jsonl";
 /// [`Error::OtherExperiment`] where the folder is another plan's, [`Error::Canceled`], and what
 /// training reports. What has been recorded stays.
 pub fn run(ctx: &Ctx<'_>, plan: &Plan, model: &Model, out: &Path) -> Result<Vec<Record>> {
+    plan.check()?;
     let cells = plan.cells(model.spec().n_stored_blocks());
     let mut material = Material::read(&plan.facts, model, plan.seeds[0])?.modifiable()?;
     material.tell_entries = plan.memorize.lookup == Lookup::Supervised;
     let lab = Lab { plan, material: &material, out };
     let pretrained = lab.bare(model, Start::Pretrained)?;
     // What can't be done is found before the folder is made and hours have gone into the rest.
+    plan.check_facts(material.set.triples.len())?;
     for cell in &cells {
         scope(cell)?.weights(&pretrained)?;
     }

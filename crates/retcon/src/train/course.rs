@@ -91,6 +91,24 @@ impl Constraint {
             Self::Loss { rise, .. } => Some(rise),
         }
     }
+
+    /// # Errors
+    /// [`Error::BadSetting`] of the key `key` for what makes no sense.
+    pub(crate) fn check(&self, key: &'static str) -> Result<()> {
+        let positive = |expected: &str, value: f64| match value > 0.0 && value.is_finite() {
+            true => Ok(()),
+            false => {
+                let (expected, found) = (expected.to_owned(), value.to_string());
+                Err(Error::BadSetting { key, expected, found })
+            }
+        };
+        positive("a positive bound", self.bound().unwrap_or(1.0))?;
+        match *self {
+            // Against the multiplier's gradient, or not at all, nothing would be held back.
+            Self::Loss { rate, .. } => positive("a positive `rate`", rate),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Course {
@@ -124,12 +142,11 @@ impl Course {
         if self.batch == 0 || self.accumulate == 0 {
             return bad("batch", "at least 1, and so `accumulate`", "0".to_owned());
         }
-        match self.constraint.bound() {
-            Some(bound) if !positive(bound) => {
-                bad("constraint", "a positive bound", bound.to_string())
-            }
-            _ => Ok(()),
+        // A negative share would let the weights grow without end.
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return bad("weight_decay", "0 or more", self.weight_decay.to_string());
         }
+        self.constraint.check("constraint")
     }
 }
 
@@ -154,6 +171,10 @@ mod tests {
             Course { warmup: 2.0, ..Course::default() },
             Course { batch: 0, ..Course::default() },
             Course { constraint: Constraint::Linf { radius: -1.0 }, ..Course::default() },
+            Course { weight_decay: -3.0, ..Course::default() },
+            Course { weight_decay: f64::NAN, ..Course::default() },
+            Course { constraint: Constraint::Loss { rise: 0.1, rate: -1.0 }, ..Course::default() },
+            Course { constraint: Constraint::Loss { rise: 0.0, rate: 1.0 }, ..Course::default() },
         ];
         assert!(bad.iter().all(|course| course.check().is_err()));
         Course::default().check().unwrap();

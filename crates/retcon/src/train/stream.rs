@@ -49,6 +49,11 @@ impl Stream {
         Self::new([Share { per_step: batch.min(texts.len()), texts }], seed)
     }
 
+    /// How many pools there are.
+    pub fn n_pools(&self) -> usize {
+        self.pools.len()
+    }
+
     /// The texts of step `step`, from 0: those of each pool.
     pub fn step(&mut self, step: usize) -> Vec<Vec<usize>> {
         self.pools.iter_mut().map(|pool| pool.step(step)).collect()

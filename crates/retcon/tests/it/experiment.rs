@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use retcon::experiment::{Memory, Plan, Record, Scale, report, run};
+use retcon::train::Constraint;
 use retcon::{Ctx, Error, Model, Progress, Result};
 
 const PLAN: &str = r#"
@@ -325,4 +326,19 @@ fn facts_that_a_plan_leaves_open_have_to_be_given() {
     let open = plan(folder.path(), &PLAN.replace("\"world\"", "\"given\""));
     let error = carry_out(&open, &model, &folder.path().join("out"), usize::MAX).unwrap_err();
     assert!(error.to_string().contains("--facts"), "{error}");
+}
+
+#[test]
+fn a_bound_on_the_loss_wants_facts_that_stay() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    fs::write(folder.path().join("facts.jsonl"), capitals("Paris")).unwrap();
+    let text = PLAN.replace("source = \"world\"", CAPITALS).replace("sizes = [3]", "sizes = [4]");
+    let out = folder.path().join("out");
+    let error = carry_out(&plan(folder.path(), &text), &model, &out, usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("4 of 4 facts") && !out.exists(), "{error}");
+    // A plan of a program that was not read is looked at as well.
+    let mut made = plan(folder.path(), PLAN);
+    made.modify.constraints = vec![Constraint::Linf { radius: 0.0 }];
+    let error = carry_out(&made, &model, &out, usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("modify.constraints") && !out.exists(), "{error}");
 }
