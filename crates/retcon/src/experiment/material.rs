@@ -101,7 +101,7 @@ impl<'a> Material<'a> {
     }
 
     /// The same with the modified facts that the plan names, less those that are true; or else without
-    /// facts that can't be modified: those of a relation with a single object.
+    /// facts that can't be modified: those for which every object of their relation is true.
     ///
     /// # Errors
     /// [`Error::NoFacts`] where none is left.
@@ -113,16 +113,19 @@ impl<'a> Material<'a> {
             self.given = Some(given);
             return Ok(self);
         }
-        let mut objects: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
-        for triple in &self.set.triples {
-            objects.entry(triple.relation).or_default().insert(&triple.object);
+        // What goes takes its object along, which may have been the only other one of a fact.
+        let mut n_before = usize::MAX;
+        while self.set.triples.len() < n_before {
+            n_before = self.set.triples.len();
+            let mut objects: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+            for triple in &self.set.triples {
+                objects.entry(triple.relation).or_default().insert(triple.object.clone());
+            }
+            self.set.retain(|triple| {
+                let of_relation = objects.get(&triple.relation).into_iter().flatten();
+                of_relation.into_iter().any(|object| !triple.is_true(object))
+            });
         }
-        let several: BTreeSet<usize> = objects
-            .iter()
-            .filter(|(_, all)| all.len() > 1)
-            .map(|(&relation, _)| relation)
-            .collect();
-        self.set.retain(|triple| several.contains(&triple.relation));
         if self.set.triples.is_empty() { Err(Error::NoFacts) } else { Ok(self) }
     }
 

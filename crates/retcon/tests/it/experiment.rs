@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use retcon::experiment::{Memory, Plan, Record, Scale, report, run};
+use retcon::experiment::{Facts, Material, Memory, Plan, Record, Scale, report, run};
 use retcon::train::Constraint;
 use retcon::{Ctx, Error, Model, Progress, Result};
 
@@ -326,6 +326,42 @@ fn facts_that_a_plan_leaves_open_have_to_be_given() {
     let open = plan(folder.path(), &PLAN.replace("\"world\"", "\"given\""));
     let error = carry_out(&open, &model, &folder.path().join("out"), usize::MAX).unwrap_err();
     assert!(error.to_string().contains("--facts"), "{error}");
+}
+
+#[test]
+fn facts_without_an_alternative_object_are_left_out() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), crate::model("bert"));
+    let path = folder.path().join("facts.jsonl");
+    let relation = |id: &str| format!(r#"{{"relation":"{id}","templates":["[X] is in [Y]."]}}"#);
+    let mut lines = ["home", "only", "born"].map(relation).to_vec();
+    for (relation, subject, object) in [
+        ("home", "Ann", "Rome"),
+        ("home", "Ann", "Oslo"),
+        ("home", "Bo", "Oslo"),
+        // All that is anybody's home is Cy's. With this fact Bern goes, and so does Ann's, for whom
+        // it was the only other one, and then Bo's.
+        ("home", "Cy", "Bern"),
+        ("home", "Cy", "Oslo"),
+        ("home", "Cy", "Rome"),
+        // One object, in three spellings.
+        ("only", "Ann", "paris"),
+        ("only", "Bo", "Paris"),
+        ("only", "Cy", "the Paris"),
+        ("born", "Ann", "Rome"),
+        ("born", "Bo", "Oslo"),
+    ] {
+        let fact =
+            serde_json::json!({ "relation": relation, "subject": subject, "object": object });
+        lines.push(fact.to_string());
+    }
+    fs::write(&path, lines.join("\n")).unwrap();
+    let facts = Facts::of(path.display().to_string());
+    let material = Material::read(&facts, &model, 0).unwrap();
+    assert_eq!(material.set.triples.len(), 8);
+    let material = material.modifiable().unwrap();
+    let left = material.set.triples.iter().map(|triple| (&*triple.subject, &*triple.object));
+    assert_eq!(left.collect::<Vec<_>>(), [("Ann", "Rome"), ("Bo", "Oslo")]);
+    assert_eq!(material.modified(2, 0).unwrap().len(), 2);
 }
 
 #[test]
