@@ -45,11 +45,10 @@ pub(super) fn columns(line: &Line) -> Vec<(&'static str, String)> {
     let of = |f: fn(&super::Point) -> f64| {
         percent(&line.best.iter().map(|(point, _)| f(point)).collect::<Vec<_>>())
     };
-    let steps: Vec<String> = line.best.iter().map(|(point, _)| point.step.to_string()).collect();
+    let steps = line.best.iter().map(|(point, _)| point.step as f64).collect();
     let drops: Vec<f64> =
         line.best.iter().zip(&line.kept_before).map(|((p, _), before)| before - p.kept).collect();
-    let bounds: Vec<String> =
-        line.best.iter().filter_map(|(_, bound)| bound.map(|bound| bound.to_string())).collect();
+    let bounds: Vec<f64> = line.best.iter().filter_map(|(_, bound)| *bound).collect();
     let within = |i: usize| percent(&line.within.iter().map(|w| w[i]).collect::<Vec<_>>());
     // What is trained anew has nothing to lose, and where nothing is modified nothing is reached.
     let from_nothing = line.cell.data == Data::Retrain;
@@ -71,8 +70,11 @@ pub(super) fn columns(line: &Line) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn distinct(words: Vec<String>) -> String {
-    words.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+/// Each number once, the smallest first.
+fn distinct(mut numbers: Vec<f64>) -> String {
+    numbers.sort_by(f64::total_cmp);
+    numbers.dedup();
+    numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn percent(shares: &[f64]) -> String {
@@ -208,4 +210,15 @@ fn pictures(summary: &Summary) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(pictures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_bounds_are_in_the_order_of_numbers() {
+        assert_eq!(distinct(vec![12.0, 8.0, 16.0, 8.0, 4.0]), "4, 8, 12, 16");
+        assert_eq!(distinct(vec![10.0, 0.001, 3.0, 0.0003]), "0.0003, 0.001, 3, 10");
+    }
 }
