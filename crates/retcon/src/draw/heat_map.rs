@@ -4,7 +4,7 @@ use plotters::element::{Rectangle, Text};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{FONT, failed, with_axes};
+use super::{FONT, failed, text_width, with_axes};
 use crate::error::Result;
 
 /// A number for each row and column.
@@ -52,8 +52,9 @@ pub enum Hue {
     Red,
 }
 
+/// With a number in it, at least.
 const CELL: (i32, i32) = (104, 34);
-const LEFT: i32 = 90;
+const MARGIN: i32 = 16;
 const TOP: i32 = 92;
 
 impl HeatMap<'_> {
@@ -70,34 +71,36 @@ impl HeatMap<'_> {
 
     /// With the numbers, in percent, in their cells.
     fn with_numbers(&self) -> Result<String> {
-        /// Below it titles don't fit.
-        const NARROWEST: i32 = 360;
-        let width = (LEFT + CELL.0 * self.columns.len() as i32 + 16).max(NARROWEST);
-        let height = TOP + CELL.1 * self.rows.len() as i32 + 16;
+        let widest = |names: &[String]| names.iter().map(|name| text_width(name, 13)).max();
+        let left = widest(&self.rows).unwrap_or(0) + 2 * MARGIN;
+        let cell = (CELL.0.max(widest(&self.columns).unwrap_or(0) + MARGIN), CELL.1);
+        let titles = text_width(self.title, 16).max(text_width(self.subtitle, 13)) + MARGIN;
+        let width = (left + cell.0 * self.columns.len() as i32).max(titles) + MARGIN;
+        let height = TOP + cell.1 * self.rows.len() as i32 + MARGIN;
         let mut svg = String::new();
         {
             let root = SVGBackend::with_string(&mut svg, (width as u32, height as u32));
             let root = root.into_drawing_area();
             root.fill(&WHITE).map_err(failed)?;
             for (text, y, size) in [(self.title, 8, 16), (self.subtitle, 32, 13)] {
-                let text = Text::new(text.to_owned(), (8, y), (FONT, size).into_font());
+                let text = Text::new(text.to_owned(), (MARGIN, y), (FONT, size).into_font());
                 root.draw(&text).map_err(failed)?;
             }
             for (i, column) in self.columns.iter().enumerate() {
-                let at = (LEFT + CELL.0 * i as i32 + CELL.0 / 2, TOP - 14);
+                let at = (left + cell.0 * i as i32 + cell.0 / 2, TOP - 14);
                 root.draw(&label(column, at, HPos::Center, &BLACK)).map_err(failed)?;
             }
             for (i, row) in self.rows.iter().enumerate() {
-                let at = (LEFT / 2, TOP + CELL.1 * i as i32 + CELL.1 / 2);
-                root.draw(&label(row, at, HPos::Center, &BLACK)).map_err(failed)?;
+                let at = (left - MARGIN, TOP + cell.1 * i as i32 + cell.1 / 2);
+                root.draw(&label(row, at, HPos::Right, &BLACK)).map_err(failed)?;
             }
             for (row, column, value) in self.cells() {
-                let (x, y) = (LEFT + CELL.0 * column, TOP + CELL.1 * row);
-                let ends = [(x, y), (x + CELL.0 - 2, y + CELL.1 - 2)];
+                let (x, y) = (left + cell.0 * column, TOP + cell.1 * row);
+                let ends = [(x, y), (x + cell.0 - 2, y + cell.1 - 2)];
                 let depth = self.depth(value);
                 root.draw(&Rectangle::new(ends, self.hue.shade(depth).filled())).map_err(failed)?;
                 let ink = if depth > 0.5 { &WHITE } else { &BLACK };
-                let at = (x + CELL.0 / 2, y + CELL.1 / 2);
+                let at = (x + cell.0 / 2, y + cell.1 / 2);
                 let text = format!("{:.1}", 100.0 * value);
                 root.draw(&label(&text, at, HPos::Center, ink)).map_err(failed)?;
             }
@@ -184,6 +187,25 @@ mod tests {
             assert!(of_shade(0.5) >= 1 && of_shade(0.125) >= 1 && of_shade(1.0) >= 1, "{svg}");
             assert_eq!(svg.matches("12.5").count(), n_other, "{svg}");
             crate::draw::png(&svg).unwrap();
+        }
+    }
+
+    #[test]
+    fn long_names_are_not_cut_off() {
+        let long = "a name that is longer than that of any block or component".to_owned();
+        let axes = Axes { rows: "token", columns: "block", values: "p" };
+        for axes in [None, Some(axes)] {
+            let [of_rows, of_columns, of_title] = [(); 3].map(|()| map(axes));
+            let rows = HeatMap { rows: vec![long.clone(), "b".to_owned()], ..of_rows };
+            let columns = HeatMap { columns: vec![long.clone(), "y".to_owned()], ..of_columns };
+            let title = HeatMap { title: &long, ..of_title };
+            let mut all = vec![rows, title];
+            // Narrow cells leave out names that would touch.
+            all.extend(axes.is_none().then_some(columns));
+            for map in all {
+                let cut = crate::draw::tests::cut_off(&map.svg().unwrap());
+                assert!(cut.is_empty(), "{cut:?}");
+            }
         }
     }
 

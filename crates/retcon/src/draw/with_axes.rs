@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::heat_map::{Axes, HeatMap, label};
-use super::{FONT, failed};
+use super::{FONT, failed, text_width};
 use crate::error::Result;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -61,20 +61,6 @@ impl Layout {
             bottom,
         }
     }
-}
-
-/// The width that a text of that size is likely to have, rather more than less.
-fn text_width(text: &str, size: i32) -> i32 {
-    let halves = text.chars().map(|c| match c {
-        // Ideographs and the like are as wide as they are high.
-        '\u{1100}'.. => 20,
-        'i' | 'l' | 'j' | '.' | ',' | ' ' | '\'' | 'I' | 't' | 'f' | 'r' | '(' | ')' => 8,
-        'm' | 'w' | 'M' | 'W' | '%' => 17,
-        c if c.is_uppercase() => 14,
-        _ => 12,
-    });
-    // Letters have four fifths of the size that is asked for.
-    halves.sum::<i32>() * size / 24
 }
 
 /// The picture.

@@ -4,7 +4,7 @@ use plotters::element::{Circle, DashedPathElement, Text};
 use plotters::prelude::*;
 
 use super::summary::{Line, stairs};
-use crate::draw::{FONT, HeatMap, Hue, failed};
+use crate::draw::{FONT, HeatMap, Hue, failed, text_width};
 use crate::error::Result;
 use crate::interval::mean_and_interval;
 
@@ -24,10 +24,14 @@ const COLORS: [RGBColor; 8] = [
 pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String> {
     const CHART: i32 = 700;
     const ROW: i32 = 20;
+    /// From the left end of a line's sample to its name.
+    const NAME: i32 = 32;
+    let names = lines.iter().map(|(label, _)| text_width(label, 13)).max().unwrap_or(0);
+    let width = CHART + NAME + names + 12;
     let height = (40 + ROW * lines.len() as i32).max(520);
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, (CHART as u32 + 260, height as u32));
+        let root = SVGBackend::with_string(&mut svg, (width as u32, height as u32));
         let root = root.into_drawing_area();
         root.fill(&WHITE).map_err(failed)?;
         let (left, right) = root.split_horizontally(CHART);
@@ -61,7 +65,7 @@ pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String
             chart.draw_series(DashedLineSeries::new(curve, 8, gap, style)).map_err(failed)?;
             let sample = DashedPathElement::new([(0, y), (24, y)], 8, gap, style);
             right.draw(&sample).map_err(failed)?;
-            let text = Text::new(label.as_str(), (32, y - 7), (FONT, 13).into_font());
+            let text = Text::new(label.as_str(), (NAME, y - 7), (FONT, 13).into_font());
             right.draw(&text).map_err(failed)?;
         }
         root.present().map_err(failed)?;
@@ -73,11 +77,17 @@ pub(super) fn trade_off(title: &str, lines: &[(String, &Line)]) -> Result<String
 pub(super) fn heat_map(title: &str, lines: &[&Line]) -> Result<String> {
     let mut blocks: Vec<&str> = Vec::new();
     let mut components: Vec<&str> = Vec::new();
-    for line in lines {
-        let (block, component) = (line.cell.blocks.as_str(), line.cell.component.name());
-        if !blocks.contains(&block) {
-            blocks.push(block);
+    // What lies outside of the blocks comes with the first of them, but is a row of its own, or of
+    // all blocks, whose place is where the plan has it.
+    let (outside, inside): (Vec<&Line>, Vec<&Line>) =
+        lines.iter().partition(|line| line.cell.component.is_outside());
+    for line in inside.iter().chain(&outside) {
+        if !blocks.contains(&line.cell.blocks.as_str()) {
+            blocks.push(&line.cell.blocks);
         }
+    }
+    for line in lines {
+        let component = line.cell.component.name();
         if !components.contains(&component) {
             components.push(component);
         }
@@ -100,4 +110,51 @@ pub(super) fn heat_map(title: &str, lines: &[&Line]) -> Result<String> {
         axes: None,
     };
     map.svg()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::tests::cut_off;
+    use crate::edit::scope::Target;
+    use crate::experiment::{Cell, Data, Point, Record, Start, Summary};
+
+    fn lines(cells: &[(&str, Target)]) -> Summary {
+        let record = |(blocks, component): &(&str, Target)| {
+            let point =
+                Point { step: 1, modified: 0.5, reworded: 0.5, kept: 0.5, kept_reworded: 0.5 };
+            let whole = Cell::whole(0, Start::Pretrained, 4, Data::Ftm);
+            Record {
+                cell: Cell { blocks: (*blocks).to_owned(), component: *component, ..whole },
+                points: vec![point],
+                n: [4, 4],
+                by_relation: vec![],
+                moved: vec![],
+                seconds: 1.0,
+            }
+        };
+        Summary::new(&cells.iter().map(record).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn long_names_are_not_cut_off() {
+        let summary = lines(&[("all", Target::All)]);
+        let name = "pretrained, FTA, not memorized, memory rewritten, linf, block 10, mlp-down";
+        for name in [name, "FTM"] {
+            let svg = trade_off("a title", &[(name.to_owned(), &summary.lines[0])]).unwrap();
+            // The names have an area of their own, whose place is in their coordinates.
+            let cut = cut_off(&svg);
+            assert!(cut.is_empty() && svg.contains(name), "{cut:?}");
+        }
+    }
+
+    #[test]
+    fn the_rows_of_a_heat_map_are_in_the_order_of_the_plan() {
+        let (norms, head) = (Target::Norms, Target::Head);
+        let cells = [("0", norms), ("all", head), ("-1", norms), ("all", norms)];
+        let summary = lines(&cells);
+        let svg = heat_map("a title", &summary.lines.iter().collect::<Vec<_>>()).unwrap();
+        let at = |name: &str| svg.find(&format!("\n{name}\n")).unwrap();
+        assert!(at("block 0") < at("block -1") && at("block -1") < at("all blocks"), "{svg}");
+    }
 }
