@@ -9,7 +9,9 @@
 //! the scope. `ft` visits facts breadth first in mini-batches, which keeps later facts from undoing
 //! earlier ones (LocFT-BF, arXiv 2509.22072). The others have absolute numbers, as their sources give
 //! them; a norm constraint can't be switched off by a wrong type, and the weight decay of `ft-w` is
-//! used, which its published code leaves at zero by mistake.
+//! used, which its published code leaves at zero by mistake. That decay is decoupled (AdamW): a share of
+//! the weight, times the step size, comes off in every step, where the published code hands it to
+//! `torch.optim.Adam`, which adds it, times the weight, to the gradient.
 
 use super::finetune::{Constraint, Objective, Order, SETTINGS, Settings, Unit, make};
 use super::scope::Target;
