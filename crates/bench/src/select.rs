@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use retcon::Model;
 use retcon::data::case::{Axis, Case, Question};
-use retcon::edit::lookup::{fits, query};
 use retcon::eval::accuracy::said;
+use retcon::tokens::{fits, query};
 
 use crate::error::Result;
 use crate::plan::Asking;

@@ -14,10 +14,10 @@ use std::time::Instant;
 
 use candle_core::{DType, Device};
 use retcon::data::{Fact, Prompt};
-use retcon::edit::lookup::query;
 use retcon::eval::accuracy::scores;
 use retcon::model::random::Random;
 use retcon::model::{Batch, WeightId};
+use retcon::tokens::query;
 use retcon::{Ctx, Method, Model, Options, Precision};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::cross_entropy;

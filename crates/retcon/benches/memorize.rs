@@ -11,9 +11,9 @@ mod measure;
 
 use candle_core::{DType, Device, Tensor};
 use retcon::data::knowledge::{FactSet, Wording};
-use retcon::edit::lookup::{Query, query};
 use retcon::edit::scope::Scope;
 use retcon::model::Part;
+use retcon::tokens::{Query, query};
 use retcon::train::{Constraint, Course, Stream, Trainer};
 use retcon::{Model, Options, Precision};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Change what a Transformer remembers, and prove that nothing else changed.
 //!
-//! Data flows one way: text ([`data`]) becomes tokens ([`edit::lookup`]), an [`Editor`] makes of
+//! Data flows one way: text ([`data`]) becomes tokens ([`tokens`]), an [`Editor`] makes of
 //! them a [`Delta`], and [`eval`] compares the [`Model`] with and without it.
 //!
 //! ```no_run
@@ -37,6 +37,7 @@ pub mod html;
 mod interval;
 pub mod linalg;
 pub mod stats;
+pub mod tokens;
 pub mod trace;
 pub mod train;
 pub mod tune;

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use retcon::data::datasets::{Beside, read_cases};
-use retcon::edit::lookup::query;
 use retcon::eval::accuracy::said;
+use retcon::tokens::query;
 use retcon::trace::Question;
 use retcon::{Ctx, Model, Options};
 use retcon_bench::queue::{Next, Worker};

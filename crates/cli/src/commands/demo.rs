@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use retcon::data::Fact;
-use retcon::edit::lookup::query;
 use retcon::eval::report::already_said;
 use retcon::model::Batch;
 use retcon::stats::Nothing;
+use retcon::tokens::query;
 use retcon::{Delta, Editor, Model};
 use serde_json::json;
 

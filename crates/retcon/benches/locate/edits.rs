@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use retcon::data::Fact;
-use retcon::edit::lookup::query;
 use retcon::eval::accuracy::scores;
 use retcon::stats::{Nothing, Source};
+use retcon::tokens::query;
 use retcon::{Ctx, Delta, Editor, Model, Progress};
 use serde_json::{Value, json};
 

@@ -6,8 +6,8 @@ use retcon_kernels::autograd::Var;
 use retcon_kernels::loss::Scored;
 use retcon_model::{Batch, Hidden, Model, Part, WeightId};
 
-use super::lookup::{Packed, Query, in_runs};
 use crate::error::Result;
+use crate::tokens::{Packed, Query, in_runs};
 
 /// Where a forward pass starts to depend on the unknowns, in the order of the pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use retcon_model::Model;
 use serde::{Deserialize, Serialize};
 
-use super::lookup::{Query, query};
 use super::prefixes::situations;
 use crate::data::{Fact, Prompt};
 use crate::error::{Error, Result};
+use crate::tokens::{Query, query};
 
 /// Facts that share one value: those about one subject (MEMIT-Merge, arXiv 2502.07322), and those that
 /// are written at the same key because their prompts are the same as far as it sees them.

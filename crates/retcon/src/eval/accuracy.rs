@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use retcon_model::Model;
 
-use crate::edit::lookup::{Packed, Query, in_runs};
 use crate::error::Result;
+use crate::tokens::{Packed, Query, in_runs};
 
 /// How a model takes a given object.
 #[derive(Clone, Copy, Debug, PartialEq)]

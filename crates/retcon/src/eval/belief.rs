@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::answer::first;
 use super::questions::Question;
 use super::reading::{Ask, Reading, Taken, read};
-use crate::edit::lookup::{fits, query};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::tokens::{fits, query};
 
 /// What a model answers to a question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ fn belief(model: &Model, question: &Question, reading: Reading) -> Result<Belief
         // Nothing is read of what can't be asked.
         let n = query(model, &question.prompt, &question.new)?.ids.len();
         let limit = model.spec().n_positions;
-        return Err(retcon_model::Error::TooLong { n, limit }.into());
+        return Err(Error::PromptTooLong { prompt: question.prompt.marked(), n, limit });
     };
     Ok(Belief {
         p_old: reading.other.as_ref().map(Taken::probability),

@@ -13,8 +13,8 @@ use crate::error::Result;
 pub struct Drift {
     /// Positions that were compared.
     pub n_positions: usize,
-    /// The mean of KL(before ‖ after) of the next token, in nats; infinite where what is said after is
-    /// no distribution any more.
+    /// The mean of KL(before ‖ after) of the next token, in nats; infinite where the edited model's logits
+    /// are not finite.
     #[serde(with = "unbounded")]
     pub mean_kl: f64,
     /// Its largest value.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::unbounded;
 use crate::data::Prompt;
-use crate::edit::lookup::query;
 use crate::error::Result;
+use crate::tokens::query;
 
 /// What a held-out text is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,8 +51,8 @@ pub struct Moved {
     pub holds: Holds,
     /// Positions that were compared.
     pub n_positions: usize,
-    /// The mean over them of KL(before ‖ after) of the next token, in nats; infinite where what is said
-    /// after is no distribution any more.
+    /// The mean over them of KL(before ‖ after) of the next token, in nats; infinite where the edited
+    /// model's logits are not finite.
     #[serde(with = "unbounded")]
     pub mean_kl: f64,
     /// Its largest value.

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use super::answer::has_ended;
 use super::unbounded;
 use crate::data::Prompt;
-use crate::edit::lookup::{Packed, in_runs, query_of};
 use crate::error::Result;
+use crate::tokens::{Packed, in_runs, query_of};
 
 /// A prompt, and what is to be known of it.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Reading {
 /// How a model takes a given object, fed its tokens one by one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Taken {
-    /// The mean over its tokens of `-log p`, in nats; infinite where what is said is no distribution.
+    /// The mean over its tokens of `-log p`, in nats; infinite where the logits are not finite.
     #[serde(with = "unbounded")]
     pub nll: f64,
     /// Its tokens.
@@ -69,7 +69,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// The probability of all its tokens; 0 where what is said is no distribution.
+    /// The probability of all its tokens; 0 where the logits are not finite.
     #[must_use]
     pub fn probability(&self) -> f64 {
         (-self.nll * self.object.len() as f64).exp()

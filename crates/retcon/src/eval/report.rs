@@ -8,8 +8,8 @@ use super::belief::{Belief, believe, believe_and_note};
 use super::drift::{Drift, N_PROMPTS, drift, unrelated_prompts};
 use super::questions::{Counts, Kind, Question, questions};
 use crate::data::Fact;
-use crate::edit::lookup::fits;
 use crate::error::Result;
+use crate::tokens::fits;
 
 /// What an edit did. Its JSON is the contract of docs/formats.md.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -17,9 +17,9 @@ use super::plan::Plan;
 use super::questions::Questions;
 use crate::ctx::Ctx;
 use crate::data::knowledge::Modified;
-use crate::edit::lookup::Query;
 use crate::edit::scope::{Blocks, Scope};
 use crate::error::Result;
+use crate::tokens::Query;
 use crate::train::{Constraint, Course, Share, Stream, Trainer, model_id, texts_id};
 
 /// What all cells share.

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::choice::Texts;
 use super::plan::Facts;
 use crate::data::knowledge::{Choice, FactSet, Modified, Triple, Wording};
-use crate::edit::lookup::{Query, query};
 use crate::error::{Error, Result};
+use crate::tokens::{Query, query};
 use crate::train::short;
 
 /// The facts of a plan, for a model.

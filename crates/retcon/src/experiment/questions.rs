@@ -11,9 +11,9 @@ use super::cell::Point;
 use super::material::{Material, Use};
 use crate::data::knowledge::Modified;
 use crate::edit::fixed::Fixed;
-use crate::edit::lookup::{Query, in_runs};
 use crate::error::{Error, Result};
 use crate::eval::accuracy::share;
+use crate::tokens::{Query, in_runs};
 
 /// What is measured of a cell, in tokens.
 pub(super) struct Questions {

@@ -7,8 +7,8 @@ use retcon_model::Model;
 use serde::Serialize;
 
 use crate::data::{self, Prompt};
-use crate::edit::lookup::{Packed, Query, query_of};
 use crate::error::Result;
+use crate::tokens::{Packed, Query, query_of};
 
 /// A prompt whose answer is traced.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ impl Question {
     /// Asks `model` for `object` after `prompt`, or for what it says itself.
     ///
     /// # Errors
-    /// As [`crate::edit::lookup::query`].
+    /// As [`crate::tokens::query`].
     pub fn new(model: &Model, prompt: &Prompt, object: Option<&str>) -> Result<Self> {
         let one = query_of(model, prompt, vec![0])?;
         let said = most_likely(model, &one)?;

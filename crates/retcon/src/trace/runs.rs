@@ -10,8 +10,8 @@ use retcon_model::{Batch, Hidden, Model, Site, Spot};
 use super::causal::Settings;
 use super::noise;
 use super::question::Question;
-use crate::edit::lookup::Packed;
 use crate::error::{Error, Result};
+use crate::tokens::Packed;
 
 /// What the two runs leave for those in which something is restored.
 pub(super) struct Runs<'a> {

@@ -7,8 +7,8 @@ use retcon_model::weights::Param;
 use retcon_model::{Model, Update};
 use sha2::{Digest, Sha256};
 
-use crate::edit::lookup::Query;
 use crate::error::Result;
+use crate::tokens::Query;
 
 /// What tells `model` apart from any other: all of its numbers as it computes with them, whatever made
 /// them (a checkpoint, a draw, training, deltas) and in whatever type they are held; the facts in its

@@ -12,9 +12,9 @@ use super::course::{Constraint, Course};
 use super::stream::Stream;
 use crate::ctx::{Ctx, Progress};
 use crate::edit::fixed::Fixed;
-use crate::edit::lookup::Query;
 use crate::error::{Error, Result};
 use crate::interval::mean;
+use crate::tokens::Query;
 
 /// Some weights of a model in training on some texts.
 #[derive(Debug)]

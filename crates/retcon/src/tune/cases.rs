@@ -6,9 +6,9 @@ use retcon_model::Model;
 use super::{N_AT_ONCE, N_FACTS};
 use crate::data::Fact;
 use crate::data::knowledge::{Example, FactSet, Wording};
-use crate::edit::lookup::{Query, query};
 use crate::error::Result;
 use crate::eval::accuracy::{said, scores};
+use crate::tokens::{Query, query};
 
 /// Facts of one relation that are asked, so that all relations have a chance.
 const PER_RELATION: usize = 12;

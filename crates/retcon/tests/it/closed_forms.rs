@@ -1,9 +1,9 @@
 //! What has to hold for every method, and for those that are rows of settings over the same stages.
 
 use retcon::data::Corpus;
-use retcon::edit::lookup::query;
 use retcon::model::{Batch, Update};
 use retcon::stats::{Fresh, Plan, Source};
+use retcon::tokens::query;
 use retcon::{Delta, Editor, METHODS, Method, Model};
 use serde_json::{Value, json};
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::DType;
-use retcon::edit::lookup::query;
 use retcon::edit::scope::Scope;
 use retcon::eval::accuracy::scores;
 use retcon::eval::questions::Counts;
 use retcon::model::{Component, Part, WeightId};
+use retcon::tokens::query;
 use retcon::{Ctx, Delta, Error, Method, Model, Update, compare};
 use serde_json::json;
 

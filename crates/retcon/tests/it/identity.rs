@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::DType;
 use retcon::data::Prompt;
-use retcon::edit::lookup::query;
+use retcon::tokens::query;
 use retcon::model::{FactMemory, WeightId};
 use retcon::train::{model_id, texts_id};
 use retcon::{Delta, Model, Options, Precision, Update};
@@ -75,7 +75,7 @@ fn texts_are_told_apart_by_their_tokens_and_order() {
         vec![italy.clone(), france.clone()],
         vec![france.clone()],
         vec![france.clone(), text("Italy:", "Paris")],
-        vec![france.clone(), retcon::edit::lookup::Query { entry: Some(1), ..italy.clone() }],
+        vec![france.clone(), retcon::tokens::Query { entry: Some(1), ..italy.clone() }],
     ];
     let ids: BTreeSet<String> = all.iter().map(|texts| texts_id(texts)).collect();
     assert_eq!(ids.len(), all.len());

@@ -1,7 +1,7 @@
 //! Which tokens are the subject's and the object's, and which are read.
 
 use retcon::data::Prompt;
-use retcon::edit::lookup::{Packed, query};
+use retcon::tokens::{Packed, query};
 use retcon::{Error, Model};
 
 use crate::model;

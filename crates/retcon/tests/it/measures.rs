@@ -5,13 +5,13 @@ use std::sync::Arc;
 use retcon::Delta;
 use retcon::bound::within;
 use retcon::data::Prompt;
-use retcon::edit::lookup::query;
 use retcon::eval::accuracy::scores;
 use retcon::eval::questions::{Counts, Kind, questions};
 use retcon::eval::reading::{Ask, Reading, read};
 use retcon::eval::{compare, drift};
 use retcon::model::Record;
 use retcon::stats::Nothing;
+use retcon::tokens::query;
 use serde_json::json;
 
 use crate::{edit, facts, model, with_ctx};

@@ -3,9 +3,9 @@
 
 use candle_core::Device;
 use faer::Mat;
-use retcon::edit::lookup::query;
 use retcon::linalg::to_mat;
 use retcon::model::{Part, WeightId};
+use retcon::tokens::query;
 use retcon::{Error, METHODS, Model, Update};
 use serde_json::json;
 

@@ -4,13 +4,13 @@
 use candle_core::DType;
 use faer::Mat;
 use retcon::data::{Corpus, Fact};
-use retcon::edit::lookup::query;
 use retcon::edit::subject::Subject;
 use retcon::edit::value::{Search, Stop, search};
 use retcon::linalg::{mean, to_mat};
 use retcon::model::tap::Record;
 use retcon::model::{Batch, Part, Site, Spot, WeightId};
 use retcon::stats::{Fresh, Nothing, Plan, Source};
+use retcon::tokens::query;
 use retcon::{Delta, Method, Model, Result};
 use serde_json::{Value, json};
 

@@ -8,11 +8,11 @@ use candle_core::{Device, Tensor};
 use faer::Mat;
 use retcon::data::Fact;
 use retcon::data::knowledge::{FactSet, Wording};
-use retcon::edit::lookup::query;
 use retcon::linalg::to_mat;
 use retcon::model::tap::Record;
 use retcon::model::{Batch, Part, Site, Spot, Update, WeightId};
 use retcon::stats::Nothing;
+use retcon::tokens::query;
 use retcon::{Delta, Method, Model, Result};
 use serde_json::{Value, json};
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use retcon::edit::lookup::{Query, query};
 use retcon::edit::prefixes::situations;
 use retcon::edit::subject::Subject;
 use retcon::edit::value::{Found, Search, Stop, search};
 use retcon::model::tap::{Offset, Record};
 use retcon::model::{Batch, Model, Part, Site, Spot, WeightId};
 use retcon::stats::Nothing;
+use retcon::tokens::{Query, query};
 use retcon::{Delta, Error, Method};
 use retcon_kernels::autograd::Var;
 use serde_json::{Value, json};
@@ -321,7 +321,7 @@ fn ultraedit_is_the_published_formula() {
     let open = model.with_unknowns(&BTreeMap::from([(id, weight.clone())])).unwrap();
     let mut seen = Record::only([Site::Block(block, Spot::MlpKey)]);
     let x = open.run(&batch, &query.at, &mut seen).unwrap();
-    let packed = retcon::edit::lookup::Packed::new([&query]).unwrap();
+    let packed = retcon::tokens::Packed::new([&query]).unwrap();
     let scored = packed.score(&open, &x, &[1.0]).unwrap();
     let gradient = retcon::linalg::to_mat(&scored.loss.gradients(&[&weight]).unwrap()[0]).unwrap();
     let h = retcon::linalg::to_mat(&seen.seen[&Site::Block(block, Spot::MlpKey)]).unwrap();

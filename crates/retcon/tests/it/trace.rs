@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Tensor};
 use retcon::data::Prompt;
-use retcon::edit::lookup::{Query, query};
 use retcon::model::random::Random;
 use retcon::model::{Batch, Part, Site, Spot, Tap, Update, WeightId};
+use retcon::tokens::{Query, query};
 use retcon::trace::{Kind, Question, Role, Settings, Trace, attribute, deviation, trace};
 use retcon::{Ctx, Error, Model, Result};
 use retcon_kernels::autograd::Var;

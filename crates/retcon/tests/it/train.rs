@@ -4,10 +4,10 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use retcon::data::Prompt;
-use retcon::edit::lookup::{Query, query};
 use retcon::edit::scope::Scope;
 use retcon::eval::accuracy::said;
 use retcon::model::WeightId;
+use retcon::tokens::{Query, query};
 use retcon::train::{Constraint, Course, Share, Stream, Trainer};
 use retcon::{Ctx, Error, Model};
 

@@ -8,7 +8,7 @@ use retcon_kernels::loss::{Head, Scored, cross_entropy};
 use retcon_kernels::rows::add;
 use retcon_model::Model;
 
-use super::lookup::Packed;
+use super::Packed;
 use crate::error::Result;
 
 impl Packed {
