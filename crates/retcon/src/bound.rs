@@ -54,8 +54,7 @@ pub fn within(
     max_drift: f64,
 ) -> Result<Bounded> {
     if !(max_drift > 0.0 && max_drift.is_finite()) {
-        let (expected, found) = ("a positive number of nats".to_owned(), max_drift.to_string());
-        return Err(Error::BadSetting { key: "max_drift", expected, found });
+        return Err(Error::bad_setting("max_drift", "a positive number of nats", max_drift));
     }
     // The texts that the report of the edit is going to measure.
     let held = Held::new(model, &as_held(&unrelated_prompts(facts, N_PROMPTS, ctx.seed)?))?;

@@ -84,7 +84,7 @@ pub enum Error {
         /// The source.
         facts: String,
     },
-    /// The objective is no number any more.
+    /// The loss became NaN or infinite.
     #[error(
         "the loss{} is {loss} at step {step}: nothing is kept; try a smaller learning rate",
         of(subject.as_deref())
@@ -224,7 +224,7 @@ pub enum Error {
         /// The matrix.
         what: String,
     },
-    /// A number is none any more.
+    /// A matrix contains NaN or infinity.
     #[error("{what} has numbers that are not finite")]
     NotFinite {
         /// What it is part of.
@@ -330,6 +330,17 @@ pub enum Error {
     /// The user has stopped the work.
     #[error("stopped")]
     Canceled,
+}
+
+impl Error {
+    /// Of a setting that has no meaning.
+    pub(crate) fn bad_setting(
+        key: &'static str,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> Self {
+        Self::BadSetting { key, expected: expected.to_string(), found: found.to_string() }
+    }
 }
 
 /// ` of NAME`, where there is one.

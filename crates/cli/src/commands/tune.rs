@@ -94,7 +94,7 @@ pub(crate) fn settle(
     given: &Map<String, Value>,
     statistics: &dyn Source,
 ) -> Result<Map<String, Value>> {
-    if given.contains_key("blocks") || !(is_swept(method) || is_kept_of_some_model(method)) {
+    if given.contains_key("blocks") || !(method.swept || is_kept_of_some_model(method)) {
         return Ok(given.clone());
     }
     // What it is solved with decides whether it can be swept at all, and what does best.
@@ -103,7 +103,7 @@ pub(crate) fn settle(
     let path = path(model, method, &of_sweep)?;
     let tuned = match tune::read(&path, model)? {
         Some(kept) => kept,
-        None if !is_swept(method) => return Ok(given.clone()),
+        None if !method.swept => return Ok(given.clone()),
         None => {
             let n = n_edits(model, method, &of_sweep);
             shell.note(format!(
@@ -131,12 +131,6 @@ pub(crate) fn settle(
     let mut settings = tuned.settings;
     settings.extend(given.clone());
     Ok(settings)
-}
-
-/// Whether a method has numbers that don't carry over from one model to another.
-fn is_swept(method: &Method) -> bool {
-    let defaults = (method.defaults)();
-    ["prefixes", "rate"].iter().any(|key| defaults.get(key).is_some())
 }
 
 /// Whether there is a choice at all. What tells models apart is found by reading a good part of one, and

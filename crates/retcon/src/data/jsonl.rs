@@ -35,13 +35,19 @@ pub(super) fn parse_line(line: &str, origin: &Origin) -> Result<Option<Fact>> {
     Ok(Some(fact))
 }
 
-pub(super) fn to_json(fact: &Fact) -> Value {
+/// What an edit does, without the prompts that it is measured by.
+pub(crate) fn edit_to_json(fact: &Fact) -> Map<String, Value> {
     let mut out = Map::new();
     out.insert("prompt".into(), fact.prompt.marked().into());
     out.insert("target_new".into(), fact.target_new.clone().into());
     if let Some(target_true) = &fact.target_true {
         out.insert("target_true".into(), target_true.clone().into());
     }
+    out
+}
+
+pub(super) fn to_json(fact: &Fact) -> Value {
+    let mut out = edit_to_json(fact);
     if !fact.paraphrases.is_empty() {
         let all: Vec<_> = fact.paraphrases.iter().map(Prompt::marked).collect();
         out.insert("paraphrases".into(), all.into());

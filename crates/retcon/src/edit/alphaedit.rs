@@ -32,5 +32,6 @@ pub const METHOD: Method = Method {
     source: "Fang et al. 2025, arXiv 2410.02355",
     settings: SETTINGS,
     defaults: || to_value(&alphaedit()),
+    swept: true,
     make: |given| make("alphaedit", alphaedit(), given),
 };

@@ -57,11 +57,10 @@ impl TryFrom<Value> for Anchor {
         let number = written.as_f64().or_else(|| written.as_str()?.trim().parse().ok());
         match number.filter(|norm| *norm > 0.0 && norm.is_finite()) {
             Some(norm) => Ok(Self::Norm(norm)),
-            None => Err(Error::BadSetting {
-                key: "anchor",
-                expected: "none, auto, or a positive number".to_owned(),
-                found: written.as_str().map_or_else(|| written.to_string(), str::to_owned),
-            }),
+            None => {
+                let found = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
+                Err(Error::bad_setting("anchor", "none, auto, or a positive number", found))
+            }
         }
     }
 }

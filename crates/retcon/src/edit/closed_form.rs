@@ -67,8 +67,7 @@ impl Editor for ClosedForm {
         self.delta(ctx, &written, facts, changes, anchor)
     }
 
-    /// What is handed on are keys as the edited model has them, so that of a smaller change they are
-    /// others.
+    /// What later edits get is keys of the edited model, so a weaker change needs its own.
     fn held_back(
         &self,
         _: &Ctx<'_>,

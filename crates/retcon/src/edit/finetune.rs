@@ -16,13 +16,13 @@ use serde_json::{Map, Value};
 
 use super::compact::compact;
 use super::fixed::Fixed;
-use super::lookup::{Query, query};
 use super::optim::{Descent, Evaluation, Outcome, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
 use super::{Editor, at_least_one, delta, positive, record, scaled, settings};
 use crate::ctx::Ctx;
 use crate::data::{Fact, contexts};
 use crate::error::{Error, Result};
+use crate::tokens::{Query, query};
 
 /// The editor `name` with `given` settings over its `defaults`.
 ///
@@ -187,8 +187,7 @@ impl Settings {
         positive("storage_error", self.storage_error)?;
         positive("stop_loss", self.stop_loss.unwrap_or(1.0))?;
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            let (expected, found) = ("0 or more".to_owned(), self.weight_decay.to_string());
-            return Err(Error::BadSetting { key: "weight_decay", expected, found });
+            return Err(Error::bad_setting("weight_decay", "0 or more", self.weight_decay));
         }
         at_least_one("batch", self.batch)
     }
@@ -281,8 +280,8 @@ impl Editor for FineTuning {
         self.delta(ctx, model, facts, &ids, &unknowns, outcome)
     }
 
-    /// Inside of a ball it is made again, in a smaller one; scaled where no one number is the radius of
-    /// all of them.
+    /// In a ball of one radius, the edit is made again with `share` of that radius; otherwise its change
+    /// is scaled.
     fn held_back(
         &self,
         ctx: &Ctx<'_>,

@@ -61,6 +61,7 @@ pub const FT: Method = Method {
     source: "Zhu et al. 2020, arXiv 2012.00363: FTM with constraint",
     settings: SETTINGS,
     defaults: || to_value(&Settings::default()),
+    swept: false,
     make: |given| make("ft", &Settings::default(), given),
 };
 
@@ -71,6 +72,7 @@ pub const FT_L: Method = Method {
     source: "Meng et al. 2022, arXiv 2202.05262: FT+L",
     settings: SETTINGS,
     defaults: || to_value(&ft_l()),
+    swept: false,
     make: |given| make("ft-l", &ft_l(), given),
 };
 
@@ -81,6 +83,7 @@ pub const FT_M: Method = Method {
     source: "Zhang et al. 2024, arXiv 2401.01286: FT-M of EasyEdit",
     settings: SETTINGS,
     defaults: || to_value(&ft_m()),
+    swept: false,
     make: |given| make("ft-m", &ft_m(), given),
 };
 
@@ -91,6 +94,7 @@ pub const FT_W: Method = Method {
     source: "Meng et al. 2023, arXiv 2210.07229: FT-W",
     settings: SETTINGS,
     defaults: || to_value(&ft_w()),
+    swept: false,
     make: |given| make("ft-w", &ft_w(), given),
 };
 
@@ -101,5 +105,6 @@ pub const LOCFT_BF: Method = Method {
     source: "LocFT-BF, arXiv 2509.22072",
     settings: SETTINGS,
     defaults: || to_value(&locft_bf()),
+    swept: false,
     make: |given| make("locft-bf", &locft_bf(), given),
 };

@@ -15,13 +15,13 @@ use retcon_model::{Delta, Model, Update, WeightId};
 use serde::{Deserialize, Serialize};
 
 use super::fixed::Fixed;
-use super::lookup::query;
 use super::optim::{Descent, Evaluation, Unknown, minimize};
 use super::scope::{Blocks, Scope, Target};
 use super::{Editor, Method, at_least_one, delta, positive, record, settings, to_value};
 use crate::ctx::Ctx;
 use crate::data::Fact;
 use crate::error::{Error, Result};
+use crate::tokens::query;
 
 /// The entry in [`super::METHODS`].
 pub const METHOD: Method = Method {
@@ -42,6 +42,7 @@ pub const METHOD: Method = Method {
         ("batch", "facts per step"),
     ],
     defaults: || to_value(&Settings::default()),
+    swept: false,
     make: |given| {
         let settings: Settings = settings("lora", &Settings::default(), given)?;
         settings.check()?;
@@ -145,9 +146,8 @@ impl Lora {
         let ids = ids.into_iter().filter(|id| id.block.is_some() && id.part.is_linear());
         let ids: Vec<_> = ids.collect();
         if ids.is_empty() {
-            let expected = "something with matrices in the blocks".to_owned();
-            let found = scope.to_string();
-            return Err(Error::BadSetting { key: "components", expected, found });
+            let expected = "something with matrices in the blocks";
+            return Err(Error::bad_setting("components", expected, scope));
         }
         Ok(ids)
     }
@@ -159,6 +159,10 @@ impl Lora {
         for &id in ids {
             let shape = id.part.shape(model.spec());
             let (d_out, d_in, rank) = (shape[0], shape[1], self.0.rank);
+            if rank > d_out.min(d_in) {
+                let expected = format!("at most {}, as {id} is {d_out} x {d_in}", d_out.min(d_in));
+                return Err(Error::bad_setting("rank", expected, rank));
+            }
             let bound = (d_in as f64).sqrt().recip();
             let draw = (0..rank * d_in).map(|_| ((2.0 * random.uniform() - 1.0) * bound) as f32);
             let right = Tensor::from_vec(draw.collect(), (rank, d_in), model.device())?;

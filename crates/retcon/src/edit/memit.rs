@@ -43,6 +43,7 @@ pub const MEMIT: Method = Method {
     source: "Meng et al. 2023, arXiv 2210.07229",
     settings: SETTINGS,
     defaults: || to_value(&Recipe::memit()),
+    swept: true,
     make: |given| make("memit", Recipe::memit(), given),
 };
 
@@ -53,6 +54,7 @@ pub const EMMET: Method = Method {
     source: "Gupta et al. 2024, arXiv 2403.14236",
     settings: SETTINGS,
     defaults: || to_value(&emmet()),
+    swept: true,
     make: |given| make("emmet", emmet(), given),
 };
 
@@ -63,5 +65,6 @@ pub const PMET: Method = Method {
     source: "Li et al. 2023, arXiv 2308.08742",
     settings: SETTINGS,
     defaults: || to_value(&pmet()),
+    swept: true,
     make: |given| make("pmet", pmet(), given),
 };

@@ -7,7 +7,6 @@ pub mod compact;
 pub mod finetune;
 pub mod fixed;
 pub mod ft;
-pub mod lookup;
 pub mod lora;
 pub mod memit;
 pub mod optim;
@@ -18,7 +17,6 @@ pub mod recipe;
 mod regularize;
 pub mod rome;
 pub mod scope;
-mod score;
 mod size;
 pub mod solve;
 pub mod subject;
@@ -35,6 +33,7 @@ use serde_json::{Map, Value};
 
 use crate::ctx::Ctx;
 use crate::data::Fact;
+use crate::data::jsonl::edit_to_json;
 use crate::error::{Error, Result};
 
 /// All methods.
@@ -96,6 +95,9 @@ pub struct Method {
     pub settings: &'static [(&'static str, &'static str)],
     /// The settings' defaults.
     pub defaults: fn() -> Value,
+    /// Whether it has numbers that don't carry over from one model to another, so that they are chosen by
+    /// trial edits where none are given.
+    pub swept: bool,
     /// Makes the editor; [`Method::editor`] is easier to call.
     pub make: MakeEditor,
 }
@@ -152,8 +154,7 @@ fn positive(key: &'static str, value: f64) -> Result<()> {
     if value > 0.0 && value.is_finite() {
         return Ok(());
     }
-    let expected = "a positive number".to_owned();
-    Err(Error::BadSetting { key, expected, found: value.to_string() })
+    Err(Error::bad_setting(key, "a positive number", value))
 }
 
 /// Makes sure that a setting is no count of nothing.
@@ -161,8 +162,7 @@ fn at_least_one(key: &'static str, value: usize) -> Result<()> {
     if value > 0 {
         return Ok(());
     }
-    let (expected, found) = ("at least 1".to_owned(), "0".to_owned());
-    Err(Error::BadSetting { key, expected, found })
+    Err(Error::bad_setting(key, "at least 1", 0))
 }
 
 /// Settings as JSON.
@@ -206,21 +206,10 @@ fn record(
         method: method.to_owned(),
         settings: to_value(settings),
         seed: ctx.seed,
-        edits: facts.iter().map(entry).collect(),
+        edits: facts.iter().map(|fact| edit_to_json(fact).into()).collect(),
         scores,
         ..Record::default()
     }
-}
-
-/// What the record of a delta says of a fact.
-fn entry(fact: &Fact) -> Value {
-    let mut entry = Map::new();
-    entry.insert("prompt".to_owned(), fact.prompt.marked().into());
-    entry.insert("target_new".to_owned(), fact.target_new.clone().into());
-    if let Some(target_true) = &fact.target_true {
-        entry.insert("target_true".to_owned(), target_true.clone().into());
-    }
-    Value::Object(entry)
 }
 
 #[cfg(test)]

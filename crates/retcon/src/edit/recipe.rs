@@ -234,9 +234,6 @@ impl Recipe {
     }
 
     fn check(&self) -> Result<()> {
-        let bad = |key, expected: &str, found: String| {
-            Err(Error::BadSetting { key, expected: expected.to_owned(), found })
-        };
         let at_least_zero = [
             ("kl", self.kl),
             ("decay", self.decay),
@@ -247,26 +244,30 @@ impl Recipe {
         ];
         for (key, value) in at_least_zero {
             if !(value >= 0.0 && value.is_finite()) {
-                return bad(key, "a number that is not negative", value.to_string());
+                return Err(Error::bad_setting(key, "a number that is not negative", value));
             }
         }
         super::positive("learning_rate", self.learning_rate)?;
         super::positive("clamp", self.clamp)?;
         super::positive("threshold", self.threshold)?;
         if let Some(keep) = self.keep.filter(|keep| !(*keep > 0.0 && *keep <= 1.0)) {
-            return bad("keep", "a share above 0 and up to 1", keep.to_string());
+            return Err(Error::bad_setting("keep", "a share above 0 and up to 1", keep));
         }
         if let Some(base) = self.condense.filter(|base| !(*base > 1.0 && base.is_finite())) {
-            return bad("condense", "a number above 1", base.to_string());
+            return Err(Error::bad_setting("condense", "a number above 1", base));
         }
         if self.through == Of::Bare && (self.mu != Some(0.0) || self.past) {
-            return bad("through", "all, unless mu is 0 and past is false", "bare".to_owned());
+            return Err(Error::bad_setting(
+                "through",
+                "all, unless mu is 0 and past is false",
+                "bare",
+            ));
         }
         if let (Some(kl), None) = (self.stop_kl, self.stop_leads) {
-            return bad("stop_kl", "null, unless stop_leads is set", kl.to_string());
+            return Err(Error::bad_setting("stop_kl", "null, unless stop_leads is set", kl));
         }
         if let Some(n) = self.prefix_tokens.iter().find(|n| !(1..=100).contains(*n)) {
-            return bad("prefix_tokens", "lengths from 1 to 100", n.to_string());
+            return Err(Error::bad_setting("prefix_tokens", "lengths from 1 to 100", n));
         }
         Ok(())
     }
@@ -282,8 +283,7 @@ impl Recipe {
         }
         let expected = "all, for facts about several subjects: what was published for the bare \
                         prompt's key writes one edit at a time";
-        let (expected, found) = (expected.to_owned(), "bare".to_owned());
-        Err(Error::BadSetting { key: "through", expected, found })
+        Err(Error::bad_setting("through", expected, "bare"))
     }
 
     /// The blocks that change, ascending. By depth, where nothing else is said: one at a fifth of it,
@@ -310,11 +310,8 @@ impl Recipe {
             (blocks, _) => blocks.resolve(n)?,
         };
         if blocks.len() > 1 && !is_pre {
-            return Err(Error::BadSetting {
-                key: "blocks",
-                expected: "one block: this model normalizes what its MLPs add".to_owned(),
-                found: self.blocks.to_string(),
-            });
+            let expected = "one block: this model normalizes what its MLPs add";
+            return Err(Error::bad_setting("blocks", expected, &self.blocks));
         }
         Ok(blocks)
     }

@@ -42,6 +42,7 @@ pub const ROME: Method = Method {
     source: "Meng et al. 2022, arXiv 2202.05262",
     settings: SETTINGS,
     defaults: || to_value(&base()),
+    swept: true,
     make: |given| make("rome", base(), given),
 };
 
@@ -52,5 +53,6 @@ pub const R_ROME: Method = Method {
     source: "Gupta et al. 2024, arXiv 2403.07175",
     settings: SETTINGS,
     defaults: || to_value(&rebuilt()),
+    swept: true,
     make: |given| make("r-rome", rebuilt(), given),
 };

@@ -120,11 +120,7 @@ impl FromStr for Target {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.iter().copied().find(|target| target.name() == name).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|target| target.name()).collect();
-            Error::BadSetting {
-                key: "components",
-                expected: known.join(", "),
-                found: name.to_owned(),
-            }
+            Error::bad_setting("components", known.join(", "), name)
         })
     }
 }
@@ -149,11 +145,7 @@ impl Scope {
         let ids: Vec<_> =
             model.weights().iter().map(|(id, _)| id).filter(|&id| covered(id)).collect();
         if ids.is_empty() {
-            return Err(Error::BadSetting {
-                key: "components",
-                expected: "something that the model has".to_owned(),
-                found: self.to_string(),
-            });
+            return Err(Error::bad_setting("components", "something that the model has", self));
         }
         Ok(ids)
     }
@@ -168,15 +160,15 @@ impl Blocks {
         let mut blocks = match self {
             Self::Auto => vec![n_blocks * 2 / 3],
             Self::All => (0..n_blocks).collect(),
+            Self::These(blocks) if blocks.is_empty() => {
+                return Err(Error::bad_setting("blocks", "one block at least", "none"));
+            }
             Self::These(blocks) => {
                 let place = |&block: &isize| {
                     let from_start = if block < 0 { block + n_blocks as isize } else { block };
                     usize::try_from(from_start).ok().filter(|&b| b < n_blocks).ok_or_else(|| {
-                        Error::BadSetting {
-                            key: "blocks",
-                            expected: format!("blocks from 0 to {}", n_blocks - 1),
-                            found: block.to_string(),
-                        }
+                        let expected = format!("blocks from 0 to {}", n_blocks - 1);
+                        Error::bad_setting("blocks", expected, block)
                     })
                 };
                 blocks.iter().map(place).collect::<Result<_>>()?
@@ -193,11 +185,8 @@ impl FromStr for Blocks {
 
     /// `auto`, `all`, or a list such as `3`, `-1`, `0,5`, `4-7`.
     fn from_str(text: &str) -> Result<Self> {
-        let bad = || Error::BadSetting {
-            key: "blocks",
-            expected: "auto, all, or blocks such as 3 or 0,5 or 4-7 or -1".to_owned(),
-            found: text.to_owned(),
-        };
+        let expected = "auto, all, or blocks such as 3 or 0,5 or 4-7 or -1";
+        let bad = || Error::bad_setting("blocks", expected, text);
         match text.trim() {
             "auto" => return Ok(Self::Auto),
             "all" => return Ok(Self::All),

@@ -19,7 +19,6 @@ use retcon_model::tap::Tap;
 use retcon_model::{Delta, Model, Part, Site, Spot, Update, WeightId};
 use serde::{Deserialize, Serialize};
 
-use super::lookup::{Packed, Query, query};
 use super::scope::{Blocks, Scope, Target};
 use super::solve::{Metric, solve};
 use super::{Editor, Method, at_least_one, delta, positive, record, settings, to_value};
@@ -27,6 +26,7 @@ use crate::ctx::{Ctx, Progress};
 use crate::data::Fact;
 use crate::error::{Error, Result};
 use crate::linalg::{check_finite, to_mat, to_tensor};
+use crate::tokens::{Packed, Query, query};
 
 /// The entry in [`super::METHODS`].
 pub const METHOD: Method = Method {
@@ -44,6 +44,7 @@ pub const METHOD: Method = Method {
         ("batch", "facts whose mean loss makes a gradient"),
     ],
     defaults: || to_value(&Settings::default()),
+    swept: true,
     make: |given| {
         let settings: Settings = settings("ultraedit", &Settings::default(), given)?;
         settings.check()?;
@@ -170,9 +171,7 @@ impl UltraEdit {
         };
         let modules: Vec<_> = scope.weights(model)?.into_iter().filter_map(module).collect();
         if modules.is_empty() {
-            let expected = "mlp, mlp-up or mlp-down".to_owned();
-            let found = scope.to_string();
-            return Err(Error::BadSetting { key: "components", expected, found });
+            return Err(Error::bad_setting("components", "mlp, mlp-up or mlp-down", scope));
         }
         Ok(modules)
     }
@@ -268,7 +267,7 @@ impl Tap for Watch<'_> {
     }
 }
 
-/// The mean and the variance of numbers that come row by row, for life.
+/// The mean and the variance of numbers that come row by row, over all edits so far.
 struct Running {
     n: f64,
     mean: Vec<f64>,

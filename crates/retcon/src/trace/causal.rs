@@ -74,7 +74,7 @@ impl FromStr for Kind {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name).ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.iter().map(|kind| kind.name()).collect();
-            Error::BadSetting { key: "kind", expected: names.join(", "), found: name.to_owned() }
+            Error::bad_setting("kind", names.join(", "), name)
         })
     }
 }
@@ -98,17 +98,14 @@ impl Settings {
     /// # Errors
     /// [`Error::BadSetting`].
     pub fn check(&self) -> Result<()> {
-        let bad = |key, expected: &str, found: String| {
-            Err(Error::BadSetting { key, expected: expected.to_owned(), found })
-        };
         if !(self.noise > 0.0 && self.noise.is_finite()) {
-            return bad("noise", "a number above 0", self.noise.to_string());
+            return Err(Error::bad_setting("noise", "a number above 0", self.noise));
         }
         if self.samples == 0 {
-            return bad("samples", "at least 1", "0".to_owned());
+            return Err(Error::bad_setting("samples", "at least 1", 0));
         }
         if self.window == 0 {
-            return bad("window", "at least 1", "0".to_owned());
+            return Err(Error::bad_setting("window", "at least 1", 0));
         }
         Ok(())
     }

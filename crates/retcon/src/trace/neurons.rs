@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use super::question::Question;
 use crate::ctx::{Ctx, Progress};
-use crate::edit::lookup::{Packed, Query};
 use crate::error::{Error, Result};
+use crate::tokens::{Packed, Query};
 
 /// What a question's answer owes to each entry of each MLP's key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -71,8 +71,7 @@ pub fn attribute(
     points: usize,
 ) -> Result<Attribution> {
     if points == 0 {
-        let (expected, found) = ("at least 1".to_owned(), "0".to_owned());
-        return Err(Error::BadSetting { key: "points", expected, found });
+        return Err(Error::bad_setting("points", "at least 1", 0));
     }
     let query = last_token(model, &question.query);
     let scaled = Scaled::new(model, &query, points)?;

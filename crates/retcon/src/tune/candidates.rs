@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{N_AT_ONCE, N_BEST, N_FACTS};
 use crate::edit::Method;
 use crate::edit::prefixes::prefixes;
-use crate::edit::recipe::{MetricName, Recipe};
+use crate::edit::recipe::{MetricName, Recipe, ValueSite};
 use crate::error::Result;
 
 /// Depths at which a block is tried.
@@ -88,9 +88,8 @@ pub(super) fn blocks(
 ) -> Vec<Map<String, Value>> {
     let n = model.spec().n_blocks;
     // A method whose value is the block's output shares it out, where the model allows it.
-    let spreads = start.settings.get("site").is_some_and(|site| site != "mlp")
-        && model.spec().norm_order == NormOrder::Pre
-        && start.method.name != "emmet";
+    let spreads = start.recipe().is_some_and(|recipe| recipe.site != ValueSite::Mlp)
+        && model.spec().norm_order == NormOrder::Pre;
     let up_to = |last: usize| {
         // Nothing after the last block could pass on what it is made to say.
         let last = last.min(n.saturating_sub(2));

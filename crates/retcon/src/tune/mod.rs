@@ -55,7 +55,7 @@ pub struct Tuned {
     pub given: Map<String, Value>,
     /// The model, by the fingerprint of all of its weights that may matter.
     pub model: String,
-    /// The seed of everything random.
+    /// Seed of all random choices.
     pub seed: u64,
     /// The settings that did best, where they are other than the method's own and clearly better: on
     /// facts at once, where any were tried so.
