@@ -1,7 +1,7 @@
 //! Statistics that are kept in a folder from one use to the next.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use retcon_model::Model;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{Plan, Source, Spaces, Statistics, collect, file, fingerprint};
 use crate::ctx::Ctx;
 use crate::data::Corpus;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Keeps statistics in a folder: a file for each model and text.
 #[derive(Clone, Debug)]
@@ -47,16 +47,14 @@ impl Kept {
         Ok(self.there(model)?.filter(is_enough))
     }
 
-    /// All blocks that are computed where those of `blocks` are not there: what is there of others is
-    /// computed again with these, in one pass.
+    /// The blocks that one pass will cover where those of `blocks` are missing: these, and those that the
+    /// file has already.
     ///
     /// # Errors
     /// Where the file is broken.
     pub fn planned(&self, model: &Model, blocks: &[usize]) -> Result<Vec<usize>> {
         let mut all: BTreeSet<usize> = blocks.iter().copied().collect();
-        let path = self.path(model)?;
-        if path.is_file() {
-            let (about, there) = file::about(&path)?;
+        if let Some((about, there)) = readable(&self.path(model)?, file::about)? {
             if about.is_of(model)? {
                 all.extend(there);
             }
@@ -66,13 +64,23 @@ impl Kept {
 
     /// Those that are there already, of whatever blocks.
     fn there(&self, model: &Model) -> Result<Option<Statistics>> {
-        let path = self.path(model)?;
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let mut found = file::read(&path)?;
+        let Some(mut found) = readable(&self.path(model)?, file::read)? else { return Ok(None) };
         found.spaces = Spaces::kept_in(&self.folder);
         Ok(if found.is_of(model)? { Some(found) } else { None })
+    }
+}
+
+/// What `read` finds in the file `path`, where there is one. What is damaged can be made again.
+fn readable<T>(path: &Path, read: fn(&Path) -> Result<T>) -> Result<Option<T>> {
+    match path.is_file().then(|| read(path)).transpose() {
+        Err(
+            error @ (Error::BadStatistics { .. }
+            | Error::Model(retcon_model::Error::BadHeader { .. })),
+        ) => {
+            tracing::warn!("{error}: it is computed again");
+            Ok(None)
+        }
+        found => found,
     }
 }
 

@@ -189,8 +189,8 @@ pub trait Source: Sync {
     fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize])
     -> Result<Arc<Statistics>>;
 
-    /// May refuse at once what [`Source::statistics`] would refuse without computing anything: for those
-    /// who ask only after long work.
+    /// Fails at once, without computing anything, where [`Source::statistics`] would fail so: to be asked
+    /// before long work that needs them at its end.
     ///
     /// # Errors
     /// As [`Source::statistics`].
