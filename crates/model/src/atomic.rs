@@ -8,12 +8,31 @@ use tempfile::Builder;
 
 use crate::error::{Error, Result};
 
-/// Writes a file through `fill`, replacing what was at `path` only when all of it is on disk.
+/// Writes a file through `fill`, replacing what was at `path` only when all of it is on disk. A link stays
+/// one: what it leads to is replaced. What is no file, such as a pipe or a device, is written to as it is.
 ///
 /// # Errors
 /// [`Error::Io`] naming `path`; nothing is left behind then, and an old file stays as it was.
 pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    write_beside(path, fill).map_err(Error::io(path))
+    let write = || match fs::metadata(path) {
+        Ok(there) if there.is_file() => write_beside(&path.canonicalize()?, fill),
+        Ok(there) if !there.is_dir() => write_into(path, fill),
+        _ => write_beside(path, fill),
+    };
+    write().map_err(|error| Error::io(path)(without_temporary_name(error)))
+}
+
+fn write_into(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut to = File::options().write(true).open(path)?;
+    fill(&mut to)?;
+    to.flush()
+}
+
+/// The same error without the name of a temporary file, which nobody has ever seen.
+fn without_temporary_name(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|error| error.source());
+    let code = inner.and_then(|error| error.downcast_ref()).and_then(io::Error::raw_os_error);
+    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 fn write_beside(
@@ -134,10 +153,30 @@ mod tests {
     }
 
     #[test]
-    fn a_write_into_a_missing_folder_names_the_file() {
+    fn a_write_into_a_missing_folder_names_the_file_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let error = write(&folder.path().join("no/file"), |_| Ok(())).unwrap_err().to_string();
-        assert!(error.contains("no/file: "), "{error}");
+        assert!(error.contains("no/file: ") && !error.contains(".tmp"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_pipes_stay_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, pipe] = ["file", "link", "pipe"].map(|name| folder.path().join(name));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write(&link, |to| to.write_all(b"new")).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        write(&pipe, |to| to.write_all(b"through")).unwrap();
+        assert_eq!(reader.join().unwrap(), "through");
     }
 
     #[test]
