@@ -83,6 +83,9 @@ pub enum Better {
     Lower,
 }
 
+/// The name of the model without an edit, in the place of a method.
+pub const UNEDITED: &str = "unedited";
+
 /// A method under a setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {

@@ -108,6 +108,10 @@ impl Store {
     /// there, [`Error::NotAStore`], [`Error::Store`].
     pub fn create(path: &Path, plan: &Plan, cases: &[Case], kept: &[Case]) -> Result<Self> {
         plan.settings.iter().try_for_each(|setting| setting.check(cases.len()))?;
+        if path.is_file() {
+            // What is something else is not even touched.
+            Self::by(path, connect::to_read)?.is_store()?;
+        }
         let mut store = Self::by(path, connect::to_write)?;
         store.initialize(plan, cases, kept)?;
         store.grow(plan, cases)?;
@@ -135,8 +139,9 @@ impl Store {
         if !path.is_file() {
             return Err(not("there is no such file"));
         }
-        let store = Self::by(path, connect)?;
-        store.is_store()?.then_some(store).ok_or_else(|| not("it is an empty database"))
+        // What is something else is not even touched.
+        let is_store = Self::by(path, connect::to_read)?.is_store()?;
+        is_store.then(|| Self::by(path, connect)).ok_or_else(|| not("it is an empty database"))?
     }
 
     /// Where it is.
@@ -261,12 +266,19 @@ impl Store {
     pub fn rows(&self) -> Result<Vec<Row>> {
         let select = "SELECT id, method, setting, seed, part, first, last, state, edit_seconds, \
                       seconds FROM jobs ORDER BY id";
+        let n_cases = self.at(|db| {
+            db.query_row("SELECT count(*) FROM cases", [], |row| row.get::<_, usize>(0))
+        })?;
         let found = self.all(select, [], |row| {
             let seconds: [Option<f64>; 2] = [row.get(8)?, row.get(9)?];
             let is_done = row.get::<_, i64>(7)? == 2;
             Ok((row.get(0)?, job(row)?, is_done, seconds.map(Option::unwrap_or_default)))
         })?;
         let row = |(id, job, is_done, [edit_seconds, seconds]): (i64, Job, bool, [f64; 2])| {
+            if job.cases.end > n_cases {
+                let what = format!("job {id} is of cases {:?}, and there are {n_cases}", job.cases);
+                return Err(Error::Damaged { path: self.path.clone(), what });
+            }
             let measured = if is_done { readable(self.measured(id))? } else { None };
             let measured = measured.map(|found| Measured { edit_seconds, seconds, ..found });
             Ok(Row { id, job, measured })
@@ -368,6 +380,13 @@ pub(crate) fn fail(path: &Path, error: &rusqlite::Error) -> Error {
     use rusqlite::Error as E;
     let path = path.to_owned();
     if let E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::Utf8Error(..) = error {
+        return Error::Damaged { path, what: error.to_string() };
+    }
+    if let E::QueryReturnedNoRows = error {
+        return Error::Damaged { path, what: "a row is missing that every store has".to_owned() };
+    }
+    if error.to_string().starts_with("no such ") {
+        // A table or a column: the database has been found to be a store before.
         return Error::Damaged { path, what: error.to_string() };
     }
     match error.sqlite_error_code() {

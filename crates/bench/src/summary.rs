@@ -8,7 +8,7 @@ mod whole;
 use std::collections::BTreeMap;
 
 use crate::results::{
-    About, CaseInfo, CaseResult, MetricInfo, Point, QuestionInfo, Results, Row, Versus,
+    About, CaseInfo, CaseResult, MetricInfo, Point, QuestionInfo, Results, Row, UNEDITED, Versus,
 };
 use rayon::prelude::*;
 use retcon::data::Case;
@@ -27,9 +27,6 @@ use whole::Whole;
 
 /// The seed of all intervals: a report is the same whenever it is made.
 const SEED: u64 = 0;
-
-/// The name of the model without an edit in reports.
-pub const UNEDITED: &str = "unedited";
 
 /// What the store has come to so far.
 ///

@@ -4,9 +4,6 @@ use serde_json::Value;
 
 use crate::results::{Results, Row};
 
-/// What the row of the model without an edit has for a method.
-pub(super) const UNEDITED: &str = "unedited";
-
 /// The name of each row, which is its own among the rows of its setting.
 pub(super) fn labels(results: &Results) -> Vec<String> {
     let label = |(i, row): (usize, &Row)| {
@@ -62,6 +59,7 @@ mod tests {
 
     use super::*;
     use crate::report::sample;
+    use crate::results::UNEDITED;
 
     #[test]
     fn rows_of_a_method_are_told_apart_by_what_differs() {

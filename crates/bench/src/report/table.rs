@@ -1,9 +1,9 @@
 //! The leaderboard as plain cells, for whoever prints a table.
 
 use super::format::number;
-use super::names::{UNEDITED, labels, settings};
+use super::names::{labels, settings};
 use super::protocol::{Parts, Protocol};
-use crate::results::{Better, MetricInfo, Results, Row, Unit};
+use crate::results::{Better, MetricInfo, Results, Row, UNEDITED, Unit};
 use retcon::eval::bootstrap::Score;
 
 /// Which metrics a table has.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::super::names::{UNEDITED, labels};
+use super::super::names::labels;
 use super::super::protocol::{Parts, Protocol};
 use super::super::table::{Which, chosen};
-use crate::results::{About, CaseInfo, CaseResult, MetricInfo, Point, Results, Row};
+use crate::results::{About, CaseInfo, CaseResult, MetricInfo, Point, Results, Row, UNEDITED};
 use retcon::eval::bootstrap::Score;
 use retcon::eval::reading::{Reading, Taken};
 
