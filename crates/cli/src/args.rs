@@ -28,7 +28,7 @@ Exit codes:
   2    the command line makes no sense
   3    the edit failed: some edited prompt does not get its new answer
   4    `retcon verify` found a limit exceeded
-  130  canceled by Ctrl-C; nothing is left half-written
+  130  canceled by Ctrl-C or SIGTERM; nothing is left half-written
 
 Environment:
   RETCON_CACHE  where the demo's model, statistics, null spaces and tuned settings are kept;
@@ -163,7 +163,7 @@ pub(crate) struct Ask {
     /// Draw from the K most likely tokens only; 0 from all
     #[arg(long, default_value_t = 0, value_name = "K")]
     pub(crate) top_k: usize,
-    /// Of everything random
+    /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
 }
@@ -186,7 +186,7 @@ pub(crate) struct Edit {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) aliases: Aliases,
-    /// Of everything random
+    /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Numbers that were published for a model, by its name; `retcon methods NAME` lists them
@@ -265,7 +265,7 @@ pub(crate) struct Train {
     /// weight_decay, constraint (as {"kind":"linf","radius":0.001}); repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Of everything random
+    /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// The trained model: a checkpoint of the same kind, or a delta where it ends in .safetensors

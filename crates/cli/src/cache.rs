@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 pub(crate) fn folder() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("RETCON_CACHE") {
+    if let Some(folder) = std::env::var_os("RETCON_CACHE").filter(|folder| !folder.is_empty()) {
         return Ok(folder.into());
     }
     let user = dirs::cache_dir();

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap_complete::Shell as CompletionShell;
-use retcon::Method;
 use retcon::data::{Fact, Format};
 use retcon::edit::scope::Scope;
 use retcon::experiment::{Facts, Plan, Scale};
 use retcon::model::generate::Sampling;
 use retcon::train::Course;
+use retcon::{Delta, Method};
 use retcon_bench::results::MetricInfo;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -194,6 +194,8 @@ impl Job {
 fn demo(args: args::Demo) -> Result<Demo> {
     let model = args.model.as_deref().map_or(Ok(ModelRef::Demo), ModelRef::parse)?;
     has_folder(&args.out)?;
+    // Seen once more, it replaces what it made before.
+    out::replaces(&args.out, "delta", |path| Delta::load(path).is_ok())?;
     Ok(Demo { model, out: args.out })
 }
 
@@ -293,11 +295,19 @@ fn experiment(args: args::Experiment) -> Result<Experiment> {
 }
 
 fn apply(args: args::Apply) -> Result<Apply> {
+    if let Some(stack) = args.stack.as_ref().filter(|path| !is_json(path)) {
+        let what =
+            format!("--stack: expected a name that ends with .json, found: {}", stack.display());
+        bail!(advised(what, "stack files are told from models by that"));
+    }
     Ok(Apply { model: ModelRef::parse(&args.model)?, deltas: args.deltas, stack: args.stack })
 }
 
 fn undo(args: args::Undo) -> Result<Undo> {
     let which = match args.id {
+        Some(id) if id.is_empty() => {
+            bail!(usage("ID: expected the beginning of an id, found none"))
+        }
         Some(id) => Which::Id(id),
         None if args.all => Which::All,
         None => Which::Last,
@@ -314,8 +324,9 @@ fn merge(args: args::Merge) -> Result<Merge> {
 
 fn inspect(what: &str) -> Result<Inspect> {
     let path = Path::new(what);
-    let is_delta = path.is_file() && path.extension().is_some_and(|end| end == "safetensors");
-    Ok(if is_delta {
+    // Models are folders, stack files or GGUF files.
+    let is_gguf = path.extension().is_some_and(|end| end == "gguf");
+    Ok(if path.is_file() && !is_json(path) && !is_gguf {
         Inspect::Delta(path.to_owned())
     } else {
         Inspect::Model(ModelRef::parse(what)?)
@@ -324,10 +335,17 @@ fn inspect(what: &str) -> Result<Inspect> {
 
 /// A model for whose stack the model itself need not be there any more.
 fn model_or_stack(model: &str, stack: Option<&Path>) -> Result<ModelRef> {
+    if let Some(stack) = stack.filter(|stack| !stack.is_file()) {
+        bail!(usage(format!("--stack: there is no file {}", stack.display())));
+    }
     match ModelRef::parse(model) {
-        Err(_) if stack.is_some_and(Path::exists) => Ok(ModelRef::Path(model.into())),
+        Err(_) if stack.is_some() => Ok(ModelRef::Path(model.into())),
         parsed => parsed,
     }
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "json")
 }
 
 /// All facts, and the assurance that no two of them give one prompt different answers.
@@ -354,6 +372,11 @@ fn facts(lines: &[String], files: &[PathBuf]) -> Result<Vec<Fact>> {
         };
         let (text, a, b) = (fact.prompt.text(), &first.target_new, &fact.target_new);
         ensure!(a == b, "two facts contradict each other: {text:?} with {a:?} and with {b:?}");
+        ensure!(
+            *first == fact,
+            "two facts have the prompt {text:?}, and differ in their subject, paraphrases or neighbors: \
+             leave one out"
+        );
     }
     Ok(seen)
 }
@@ -364,7 +387,10 @@ fn read(file: &Path) -> Result<Vec<Fact>> {
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
-    let is_object = bytes.trim_ascii_start().starts_with(b"{\"");
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii_start();
+    // A line may begin with a subject, which is in braces too.
+    let inside = text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    let is_object = inside.is_some_and(|inside| inside.starts_with(b"\""));
     let format = if is_object { Format::Jsonl } else { Format::Lines };
     Ok(retcon::data::parse(bytes, Path::new("<stdin>"), format)?)
 }

@@ -86,7 +86,10 @@ impl ModelRef {
         let mut model = match self {
             Self::Stack(path) => {
                 let stack = Stack::read(path)?;
-                let base = stack.model.open(shell, &[])?;
+                let base = stack
+                    .model
+                    .open(shell, &[])
+                    .with_context(|| format!("cannot open the model of {}", path.display()))?;
                 stack.lay_on(&base)?
             }
             _ => Model::open(&self.checkpoint(shell)?, &shell.options)?,

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{Common, DtypeName};
 use crate::failure::{CANCELED, usage};
 
-/// Becomes true where the user presses Ctrl-C.
+/// Becomes true where the user presses Ctrl-C, or the process is told to end.
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
 /// What all commands share.
@@ -32,6 +32,11 @@ impl Shell {
     pub(crate) fn new(common: &Common) -> Result<Self> {
         log(common)?;
         if let Some(n) = common.threads {
+            // Each has a stack, and all of them meet in every product.
+            const MOST: usize = 1024;
+            if n.get() > MOST {
+                bail!(usage(format!("--threads: expected at most {MOST}, found: {n}")));
+            }
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n.get());
             pool.build_global().context("cannot start the threads")?;
         }

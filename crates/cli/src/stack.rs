@@ -15,9 +15,10 @@
 //! put there; a file that holds something else now is refused. Paths are relative to the folder
 //! of the stack file. Unknown keys are an error.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use retcon::model::atomic;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::advised;
 use crate::model_ref::{ModelRef, canonical, lay_on, read_delta};
+use crate::shell::Shell;
 
 const VERSION: u32 = 1;
 
@@ -88,8 +90,8 @@ impl Stack {
         let near = folder.join(&contents.model);
         let model = match near.exists() {
             true => ModelRef::Path(near),
-            false => ModelRef::parse(&contents.model)
-                .with_context(|| format!("{} names a model that is gone", path.display()))?,
+            // Its deltas can be listed and taken off also where the model is gone.
+            false => ModelRef::parse(&contents.model).unwrap_or(ModelRef::Path(near)),
         };
         let in_folder = |file: String| match folder == Path::new(".") {
             true => PathBuf::from(file),
@@ -118,6 +120,19 @@ impl Stack {
             ));
         }
         Ok(stack)
+    }
+
+    /// As [`Stack::of`], to be changed: nobody else changes a stack of that folder until what is given with
+    /// it is dropped.
+    pub(crate) fn to_change(
+        shell: &Shell,
+        model: &ModelRef,
+        path: Option<&Path>,
+    ) -> Result<(Self, Change)> {
+        let stack = Self::of(model, path)?;
+        let change = Change::new(shell, folder_of(&stack.path))?;
+        // Who held it before may have changed it.
+        Ok((Self::of(model, path)?, change))
     }
 
     /// Writes the file, all of it or nothing.
@@ -168,6 +183,27 @@ impl Layer {
             ));
         }
         Ok(Arc::new(delta))
+    }
+}
+
+/// The right to change stacks in a folder.
+pub(crate) struct Change(#[expect(dead_code, reason = "the lock ends with it")] Option<File>);
+
+impl Change {
+    /// Waits for it, as long as another process has it.
+    fn new(shell: &Shell, folder: &Path) -> Result<Self> {
+        // Elsewhere than on Unix a folder can't be opened.
+        let Some(folder) = cfg!(unix).then(|| File::open(folder)).transpose()? else {
+            return Ok(Self(None));
+        };
+        loop {
+            match folder.try_lock() {
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+                // Some file systems know no locks.
+                Ok(()) | Err(TryLockError::Error(_)) => return Ok(Self(Some(folder))),
+            }
+            shell.check()?;
+        }
     }
 }
 
@@ -268,7 +304,6 @@ mod tests {
             ("[]", "is no stack file"),
             (r#"{"retcon_stack": 1, "model": "m", "deltas": [], "x": 1}"#, "is no stack file"),
             (r#"{"retcon_stack": 2, "model": "m", "deltas": []}"#, "version 2"),
-            (r#"{"retcon_stack": 1, "model": "m", "deltas": []}"#, "names a model that is gone"),
         ] {
             fs::write(&path, text).unwrap();
             let error = format!("{:#}", Stack::read(&path).unwrap_err());

@@ -116,7 +116,7 @@ pub(crate) struct Verify {
     /// Also write the summary to this file, as Markdown
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
-    /// Of everything random; otherwise that of the edit, so that it is measured over the same texts
+    /// Seed of all random choices; the edit's own unless given, so that the same texts are measured
     #[arg(long)]
     pub(crate) seed: Option<u64>,
 }

@@ -26,7 +26,8 @@ pub(crate) struct Text {
     /// Tokens in a sequence at most
     #[arg(long, default_value_t = 256, value_name = "N")]
     pub(crate) window: usize,
-    /// Tokens at most; otherwise the whole text, or until the estimate has converged
+    /// Stop at the end of the sequence that brings it to so many tokens; otherwise after the whole text,
+    /// or where the estimate has converged
     #[arg(long, value_name = "N")]
     pub(crate) tokens: Option<u64>,
     /// The estimate has converged where keys of new text are at most this much more surprising than
@@ -67,7 +68,7 @@ pub(crate) struct Tune {
     /// by itself has 30
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) minutes: Option<f64>,
-    /// Of everything random
+    /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     // Last, as its heading is over all that follows.

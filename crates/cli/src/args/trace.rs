@@ -29,7 +29,7 @@ pub(crate) struct Trace {
     /// Blocks whose MLPs, or attention, are restored together
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) window: usize,
-    /// Of everything random
+    /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Lay this delta on first; repeatable

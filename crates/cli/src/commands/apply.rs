@@ -17,7 +17,7 @@ use crate::stack::{Layer, Stack};
 
 /// Puts the deltas on the stack, all of them or none.
 pub(crate) fn run(shell: &Shell, job: &Apply) -> Result<Outcome> {
-    let mut stack = Stack::of(&job.model, job.stack.as_deref())?;
+    let (mut stack, _change) = Stack::to_change(shell, &job.model, job.stack.as_deref())?;
     let mut model = stack.lay_on(&stack.model.open(shell, &[])?)?;
     let mut added = Vec::new();
     for path in &job.deltas {
@@ -26,7 +26,7 @@ pub(crate) fn run(shell: &Shell, job: &Apply) -> Result<Outcome> {
         if stack.layers.iter().any(|layer| layer.id == id) {
             let what =
                 format!("delta {id} ({}) is on {} already", path.display(), stack.path.display());
-            bail!(advised(what, format!("`retcon stack {}` lists what is", job.model)));
+            bail!(advised(what, format!("`retcon stack {}` lists what is", stack.path.display())));
         }
         model = lay_on(&model, path, &delta)?;
         warn_of_missing(&stack, &delta, path);

@@ -13,7 +13,7 @@ use crate::stack::{Layer, Stack};
 
 /// Takes the deltas off the stack.
 pub(crate) fn run(shell: &Shell, job: &Undo) -> Result<Outcome> {
-    let mut stack = Stack::of(&job.model, job.stack.as_deref())?;
+    let (mut stack, _change) = Stack::to_change(shell, &job.model, job.stack.as_deref())?;
     let range = match &job.which {
         _ if stack.layers.is_empty() => {
             let what = format!("there is no delta on {}", stack.path.display());

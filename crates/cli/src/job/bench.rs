@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::stats::{Statistics, statistics};
-use super::{facts, has_folder, settings, typed};
+use super::{facts, has_folder, out, settings, typed};
 use crate::args;
 use crate::failure::usage;
 use crate::model_ref::ModelRef;
@@ -151,6 +151,10 @@ pub(super) fn bench(args: args::Bench) -> Result<Bench> {
         bail!(usage("-n: expected at least 1, found: 0"));
     }
     has_folder(&args.store)?;
+    let patterns = args.patterns.or(file.patterns);
+    if let Some(missing) = patterns.as_ref().filter(|path| !path.is_file()) {
+        bail!(usage(format!("--patterns: there is no file {}", missing.display())));
+    }
     if args.workers == 0 {
         bail!(usage("--workers: expected at least 1, found: 0"));
     }
@@ -160,7 +164,7 @@ pub(super) fn bench(args: args::Bench) -> Result<Bench> {
         model: ModelRef::parse(&model)?,
         data: data.into(),
         format: args.format.or(file.format),
-        patterns: args.patterns.or(file.patterns),
+        patterns,
         methods,
         settings,
         n,
@@ -221,7 +225,7 @@ fn methods(entries: Vec<Entry>, set: &[String]) -> Result<Vec<Chosen>> {
 
 pub(super) fn report(args: args::Report) -> Result<Report> {
     // What is no store is told before a folder is looked for.
-    Store::open(&args.store)?;
+    Store::open_to_read(&args.store)?;
     if let Some(out) = &args.out {
         has_folder(out)?;
     }
@@ -247,6 +251,8 @@ pub(super) fn verify(args: args::Verify) -> Result<Verify> {
     }
     if let Some(markdown) = &args.markdown {
         has_folder(markdown)?;
+        let read = args.deltas.iter().chain(&args.facts_file).map(PathBuf::as_path);
+        out::is_no_input(markdown, read.chain([Path::new(&args.model)]))?;
     }
     let share = |flag: &str, given: Option<f64>| match given {
         Some(given) if !(0.0..=1.0).contains(&given) => {

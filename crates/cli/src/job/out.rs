@@ -25,3 +25,30 @@ pub(super) fn has_folder(out: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+/// Whether what is at `out`, if anything, is of the kind that replaces it: whoever names a model by mistake
+/// would lose it.
+pub(super) fn replaces(out: &Path, kind: &str, is_one: impl Fn(&Path) -> bool) -> Result<()> {
+    if out.is_file() && !is_one(out) {
+        let what = format!("{} exists already, and is no {kind}", out.display());
+        bail!(advised(what, "choose another --out, or remove what is there"));
+    }
+    Ok(())
+}
+
+/// Whether `out` is none of `inputs`, nor in one that is a folder.
+pub(super) fn is_no_input<'a>(
+    out: &Path,
+    inputs: impl IntoIterator<Item = &'a Path>,
+) -> Result<()> {
+    let Ok(place) = out.canonicalize() else { return Ok(()) };
+    let is_within =
+        |input: &&Path| input.canonicalize().is_ok_and(|input| place.starts_with(input));
+    match inputs.into_iter().find(is_within) {
+        Some(_) => bail!(advised(
+            format!("{} is read here, and would be written over", out.display()),
+            "choose another place for the result"
+        )),
+        None => Ok(()),
+    }
+}

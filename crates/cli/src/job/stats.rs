@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use retcon::edit::scope::Blocks;
 use retcon::{Method, stats};
 
-use super::has_folder;
+use super::{has_folder, out};
 use crate::args;
 use crate::failure::{advised, usage};
 use crate::model_ref::ModelRef;
@@ -50,6 +50,7 @@ pub(crate) struct Stats {
 pub(super) fn stats(args: args::Stats) -> Result<Stats> {
     if let Some(out) = &args.out {
         has_folder(out)?;
+        out::replaces(out, "statistics", |path| stats::read(path).is_ok())?;
     }
     Ok(Stats {
         model: ModelRef::parse(&args.model)?,
@@ -84,6 +85,9 @@ fn text(args: args::Text) -> Result<Text> {
     let args::Text { corpus, window, tokens: most_tokens, tolerance } = args;
     if window == 0 {
         bail!(usage("--window: expected at least 1, found: 0"));
+    }
+    if most_tokens == Some(0) {
+        bail!(usage("--tokens: expected at least 1, found: 0"));
     }
     if !(tolerance >= 0.0 && tolerance.is_finite()) {
         bail!(usage(format!("--tolerance: expected 0 or more, found: {tolerance}")));

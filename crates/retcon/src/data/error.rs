@@ -27,6 +27,16 @@ pub enum Error {
         /// Why it can't be read.
         source: std::io::Error,
     },
+    /// A file is to be the set of facts that comes with the program.
+    #[error(
+        "{} is not the set of facts that comes with the program, which alone is of the format `own`: \
+         expected the path `world`, or another format",
+        path.display()
+    )]
+    NotOwn {
+        /// The path.
+        path: PathBuf,
+    },
     /// A file holds something other than UTF-8 text.
     #[error("not UTF-8 text: save the file as UTF-8, found byte: 0x{byte:02x}")]
     InvalidUtf8 {

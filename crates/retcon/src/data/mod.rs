@@ -27,7 +27,7 @@ mod error;
 mod fact;
 mod facts;
 mod general;
-mod jsonl;
+pub(crate) mod jsonl;
 pub mod knowledge;
 mod mention;
 mod names;

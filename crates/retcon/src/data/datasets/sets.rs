@@ -41,8 +41,9 @@ pub(super) const OWN: Dataset = Dataset {
     source: "docs/formats.md",
     keys: KEYS,
     marks: &[],
-    read: Reader::Set(|_, beside| {
-        cases(&FactSet::world(), Path::new(super::detect::WORLD), beside.seed)
+    read: Reader::Set(|path, beside| match path == Path::new(super::detect::WORLD) {
+        true => cases(&FactSet::world(), path, beside.seed),
+        false => Err(Error::NotOwn { path: path.to_owned() }),
     }),
     write: None,
 };
