@@ -6,7 +6,7 @@ use std::io;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 use rayon::prelude::*;
@@ -301,16 +301,6 @@ impl Stored {
             }
         };
         Self::new(format, shape, bytes.into())
-    }
-
-    /// The tensor as candle's quantized tensor on `device`; `None` for a dense format.
-    ///
-    /// # Errors
-    /// Where the device fails.
-    pub fn to_quantized(&self, device: &Device) -> Result<Option<QTensor>> {
-        let Format::Ggml(dtype) = self.format else { return Ok(None) };
-        let storage = QStorage::from_data((&*self.bytes).into(), device, dtype)?;
-        Ok(Some(QTensor::new(storage, self.shape.as_slice())?))
     }
 }
 

@@ -35,11 +35,11 @@ pub struct Record {
     pub method: String,
     /// All of its settings.
     pub settings: serde_json::Value,
-    /// The seed of everything random.
+    /// Seed of all random choices.
     pub seed: u64,
     /// What was edited, one entry an edit.
     pub edits: Vec<serde_json::Value>,
-    /// What was measured afterwards.
+    /// What the method reports, such as steps and the loss, and what its caller measured afterwards.
     pub scores: serde_json::Value,
     /// The identities of the deltas that the model carried when this one was made.
     pub after: Vec<String>,
@@ -50,7 +50,7 @@ impl Delta {
     ///
     /// # Errors
     /// [`Error::NoWeight`] where the model lacks one of the weights, [`Error::NotFinite`] where one of
-    /// the changes has a number that is none.
+    /// the changes contains NaN or infinity.
     pub fn new(
         model: &Model,
         updates: BTreeMap<WeightId, Update>,
@@ -66,7 +66,8 @@ impl Delta {
     }
 
     /// This delta and one that was made on top of it, in one: what it does is what the two do, and
-    /// what they left for later edits is there too, row after row. It can't be taken apart again.
+    /// what they left for later edits is there too, row after row. It can't be taken apart again. Of its
+    /// record, method, settings and seed are those of the first.
     ///
     /// # Errors
     /// [`Error::WrongBase`] where the two are for different weights, or the device fails.
