@@ -157,7 +157,7 @@ impl Block<'_> {
             n_heads: self.spec.n_heads,
             n_kv_heads: self.spec.n_kv_heads,
             d_head: self.spec.d_head,
-            scale: self.spec.attention_scale,
+            scale: self.spec.attention_scale[self.index],
             mask: self.spec.mask,
             window: self.spec.windows[self.index],
             soft_cap: self.spec.attention_cap,

@@ -36,8 +36,8 @@ pub struct Spec {
     pub mask: Mask,
     /// Per block, how many positions back a position sees, itself included; `None` is all.
     pub windows: Vec<Option<usize>>,
-    /// What multiplies a query's product with a key.
-    pub attention_scale: f64,
+    /// Per block, what multiplies a query's product with a key.
+    pub attention_scale: Vec<f64>,
     /// What that product then stays below, as `cap tanh(product / cap)`.
     pub attention_cap: Option<f64>,
     /// How hidden states are normalized.

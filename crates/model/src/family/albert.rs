@@ -31,6 +31,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         groups: Some(groups),
         factorized: Some(between(config, "embedding_size", 128, usize::MAX)?),
         windows: vec![None; n_blocks],
+        attention_scale: vec![bert.attention_scale[0]; n_blocks],
         ..bert
     })
 }

@@ -46,7 +46,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     if generation == Generation::Third {
         spec.qk_norm = QkNorm::Heads;
     }
-    spec.attention_scale = attention_scale(config, generation, &spec)?;
+    spec.attention_scale = vec![attention_scale(config, generation, &spec)?; spec.n_blocks];
     if generation == Generation::Second {
         spec.attention_cap = config.find("attn_logit_softcapping")?;
     }

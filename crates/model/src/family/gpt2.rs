@@ -1,7 +1,7 @@
 //! GPT-2: layer norm, learned positions, and weights that lie transposed and fused.
 
 use super::{Family, QKV, QKV_BIASES, Sizes, activation, fused, gguf_decoder, plain};
-use crate::checkpoint::{Checkpoint, Container};
+use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout, Rule};
 use crate::spec::{Biases, Head, Norm, Spec};
@@ -19,6 +19,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let config = &checkpoint.config;
     let sizes = Sizes::read(config)?;
     Ok(Spec {
+        attention_scale: attention_scale(config, &sizes)?,
         d_mlp: config.get_or("intermediate_size", 4 * sizes.d_model)?,
         norm: Norm::Layer { eps: config.get_or("layer_norm_epsilon", 1e-5)? },
         activation: activation(config, "activation_function", "gelu_new")?,
@@ -26,6 +27,18 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         head: Head::Plain { tied: config.get_or("tie_word_embeddings", true)?, bias: false },
         ..sizes.decoder(FAMILY.name)
     })
+}
+
+/// What multiplies products of queries and keys, block by block: those of Stanford's CRFM get smaller
+/// with depth.
+fn attention_scale(config: &Config, sizes: &Sizes) -> Result<Vec<f64>> {
+    let by_width = config.get_or("scale_attn_weights", true)?;
+    let by_depth = config.get_or("scale_attn_by_inverse_layer_idx", false)?;
+    let divisor = |block| {
+        let of_width = if by_width { (sizes.d_head as f64).sqrt() } else { 1.0 };
+        if by_depth { of_width * (block + 1) as f64 } else { of_width }
+    };
+    Ok((0..sizes.n_blocks).map(|block| divisor(block).recip()).collect())
 }
 
 fn layout(spec: &Spec, container: Container) -> Layout {

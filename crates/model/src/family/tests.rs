@@ -1,0 +1,65 @@
+//! What settings come to, family by family, in either container.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::checkpoint::gguf::sample::Sample;
+
+fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
+    (Family::of(&checkpoint.config)?.spec)(checkpoint)
+}
+
+/// The spec of a folder of the kind `kind` with few settings, and `more`.
+fn hub(kind: &str, more: Value) -> Result<Spec> {
+    let mut settings = json!({
+        "model_type": kind, "vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "max_position_embeddings": 32, "intermediate_size": 8,
+    });
+    let (Value::Object(all), Value::Object(more)) = (&mut settings, more) else { panic!() };
+    all.extend(more);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.json"), settings.to_string()).unwrap();
+    // No settings, no tensors.
+    fs::write(folder.path().join("model.safetensors"), b"\x02\0\0\0\0\0\0\0{}").unwrap();
+    spec(&Checkpoint::open(folder.path()).unwrap())
+}
+
+/// A GGUF file of the architecture `kind` with few settings.
+fn sample(kind: &str) -> Sample {
+    let key = |name: &str| format!("{kind}.{name}");
+    Sample::default()
+        .text("general.architecture", kind)
+        .u32(&key("vocab_size"), 8)
+        .u32(&key("embedding_length"), 16)
+        .u32(&key("block_count"), 3)
+        .u32(&key("attention.head_count"), 4)
+        .u32(&key("context_length"), 32)
+        .u32(&key("feed_forward_length"), 8)
+}
+
+fn gguf(sample: &Sample) -> Result<Spec> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    fs::write(&path, sample.bytes()).unwrap();
+    spec(&Checkpoint::open(&path).unwrap())
+}
+
+#[test]
+fn no_two_families_claim_the_same_models() {
+    let types: Vec<_> = FAMILIES.iter().flat_map(|family| family.model_types).collect();
+    for (i, a) in types.iter().enumerate() {
+        assert!(!types[..i].contains(a), "{a}");
+    }
+}
+
+#[test]
+fn products_get_smaller_with_depth_where_settings_say_so() {
+    let scale = |more| hub("gpt2", more).unwrap().attention_scale;
+    assert_eq!(scale(json!({})), [0.5; 3]);
+    let by_depth = json!({"scale_attn_by_inverse_layer_idx": true});
+    assert_eq!(scale(by_depth), [0.5, 0.25, 0.5 / 3.0]);
+    let by_depth = json!({"scale_attn_by_inverse_layer_idx": true, "scale_attn_weights": false});
+    assert_eq!(scale(by_depth), [1.0, 0.5, 1.0 / 3.0]);
+}
