@@ -228,7 +228,8 @@ fn scaling(config: &Config) -> Result<Scaling> {
 
 /// The window of local attention in every block, where there is one.
 fn windows(config: &Config, n_blocks: usize) -> Result<Vec<Option<usize>>> {
-    Ok(vec![config.find("sliding_window")?; n_blocks])
+    // GGUF files of Phi 4 say 0 where there is none.
+    Ok(vec![config.find("sliding_window")?.filter(|&window| window > 0); n_blocks])
 }
 
 #[cfg(test)]

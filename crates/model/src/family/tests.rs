@@ -55,6 +55,14 @@ fn no_two_families_claim_the_same_models() {
 }
 
 #[test]
+fn a_window_of_0_is_none() {
+    let phi4 = sample("phi3").u32("phi3.attention.sliding_window", 0);
+    assert_eq!(gguf(&phi4).unwrap().windows, [None; 3]);
+    let phi3 = sample("phi3").u32("phi3.attention.sliding_window", 7);
+    assert_eq!(gguf(&phi3).unwrap().windows, [Some(7); 3]);
+}
+
+#[test]
 fn products_get_smaller_with_depth_where_settings_say_so() {
     let scale = |more| hub("gpt2", more).unwrap().attention_scale;
     assert_eq!(scale(json!({})), [0.5; 3]);
