@@ -129,22 +129,37 @@ impl Config {
 
 /// Writes the `rope_parameters` of newer files as older ones do: `rope_theta` on its own, and
 /// `rope_scaling` only where positions are scaled.
+///
+/// As in transformers, a `rope_scaling` with anything in it counts instead of them, and what stands
+/// inside of either counts before what stands beside it.
 fn hoist_rope_parameters(values: &mut Map<String, Value>) {
-    let Some(Value::Object(mut rope)) = values.get("rope_parameters").cloned() else { return };
+    let object = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
+    let parameters = object(values.get("rope_parameters")).unwrap_or_default();
+    let scaling = object(values.get("rope_scaling")).filter(|scaling| !scaling.is_empty());
     // Where local blocks have their own, older files say no more of them than their wavelengths.
-    if let Some(local) = rope.get("sliding_attention").and_then(|local| local.get("rope_theta")) {
-        values.entry("rope_local_base_freq").or_insert_with(|| local.clone());
-    }
-    if let Some(Value::Object(global)) = rope.remove("full_attention") {
-        rope = global;
-    }
-    for key in ["rope_theta", "partial_rotary_factor"] {
-        if let Some(value) = rope.get(key) {
-            values.entry(key).or_insert_with(|| value.clone());
+    let local = parameters.get("sliding_attention").and_then(|local| local.get("rope_theta"));
+    insert_known(values, "rope_local_base_freq", local);
+    let rope = match (object(parameters.get("full_attention")), scaling) {
+        (None, Some(scaling)) => scaling,
+        (None, None) => parameters,
+        (Some(global), None) => global,
+        (Some(mut global), Some(scaling)) => {
+            global.extend(scaling);
+            global
         }
+    };
+    for key in ["rope_theta", "partial_rotary_factor"] {
+        insert_known(values, key, rope.get(key));
     }
-    if rope.get("rope_type").is_some_and(|kind| kind != "default") {
-        values.entry("rope_scaling").or_insert(Value::Object(rope));
+    let kind = ["rope_type", "type"].into_iter().find_map(|key| rope.get(key));
+    if kind.is_some_and(|kind| kind != "default") {
+        values.insert("rope_scaling".into(), Value::Object(rope));
+    }
+}
+
+fn insert_known(values: &mut Map<String, Value>, key: &str, value: Option<&Value>) {
+    if let Some(value) = value.filter(|value| !value.is_null()) {
+        values.insert(key.into(), value.clone());
     }
 }
 
@@ -256,5 +271,27 @@ mod tests {
         let scaled = json!({"rope_parameters": {"rope_type": "llama3", "factor": 8.0}});
         let scaled = config(scaled).section("rope_scaling").unwrap().unwrap();
         assert_eq!(scaled.get::<String>("rope_type").unwrap(), "llama3");
+    }
+
+    #[test]
+    fn of_two_forms_of_rope_parameters_the_one_counts_that_does_in_transformers() {
+        let theta = |values| config(values).find::<f64>("rope_theta").unwrap();
+        let factor = |values| {
+            let scaling = config(values).section("rope_scaling").unwrap();
+            scaling.map(|scaling| scaling.get::<f64>("factor").unwrap())
+        };
+        let linear = json!({"type": "linear", "factor": 4.0, "rope_theta": 1e4});
+        let both = json!({"rope_theta": 1e6, "rope_parameters": linear, "rope_scaling": null});
+        assert_eq!((theta(both.clone()), factor(both)), (Some(1e4), Some(4.0)));
+        let inside = json!({"rope_scaling": linear});
+        assert_eq!((theta(inside.clone()), factor(inside)), (Some(1e4), Some(4.0)));
+        let newer = json!({"rope_type": "llama3", "factor": 8.0, "rope_theta": 5e5});
+        let both =
+            json!({"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_parameters": newer});
+        assert_eq!((theta(both.clone()), factor(both)), (None, Some(2.0)));
+        let nested = json!({"rope_scaling": {"factor": 2.0}, "rope_parameters": {
+            "full_attention": {"rope_theta": 1e6, "rope_type": "linear", "factor": 8.0},
+        }});
+        assert_eq!((theta(nested.clone()), factor(nested)), (Some(1e6), Some(2.0)));
     }
 }

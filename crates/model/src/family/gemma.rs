@@ -2,7 +2,7 @@
 //! they store; from the second on with norms around both branches, and blocks that see a window
 //! between those that see all.
 
-use super::{Family, activation, llama, plain};
+use super::{Family, activation, llama, plain, scaling};
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout};
@@ -109,15 +109,19 @@ fn local(config: &Config, generation: Generation, n_blocks: usize) -> Result<Vec
     Ok((1..=n_blocks).map(|nth| nth % period != 0).collect())
 }
 
-/// Local blocks have shorter wavelengths, which are never stretched.
+/// Local blocks have shorter wavelengths, which are stretched by themselves if at all.
 fn rotate(config: &Config, local: &[bool], spec: &mut Spec) -> Result<()> {
     let Position::Rotary(blocks) = &mut spec.position else { return Ok(()) };
     let (theta, theta_local) =
         (config.get_or("rope_theta", 1e6)?, config.get_or("rope_local_base_freq", 1e4)?);
+    let scaling_local = match config.section("rope_parameters")? {
+        Some(parameters) => scaling(parameters.section("sliding_attention")?)?,
+        None => Scaling::None,
+    };
     for (rotary, local) in blocks.iter_mut().zip(local) {
         rotary.theta = if *local { theta_local } else { theta };
         if *local {
-            rotary.scaling = Scaling::None;
+            rotary.scaling = scaling_local.clone();
         }
     }
     Ok(())

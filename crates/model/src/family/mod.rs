@@ -203,12 +203,12 @@ fn rotary(config: &Config, d_head: usize, partial: f64) -> Result<Rotary> {
         theta: config.get_or("rope_theta", 1e4)?,
         width: (d_head as f64 * partial) as usize / 2 * 2,
         pairing: Pairing::Halves,
-        scaling: scaling(config)?,
+        scaling: scaling(config.section("rope_scaling")?)?,
     })
 }
 
-fn scaling(config: &Config) -> Result<Scaling> {
-    let Some(section) = config.section("rope_scaling")? else { return Ok(Scaling::None) };
+fn scaling(section: Option<Config>) -> Result<Scaling> {
+    let Some(section) = section else { return Ok(Scaling::None) };
     let kind = match section.find::<String>("rope_type")? {
         Some(kind) => kind,
         None => section.get_or("type", "default".to_owned())?,

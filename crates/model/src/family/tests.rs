@@ -71,3 +71,18 @@ fn products_get_smaller_with_depth_where_settings_say_so() {
     let by_depth = json!({"scale_attn_by_inverse_layer_idx": true, "scale_attn_weights": false});
     assert_eq!(scale(by_depth), [1.0, 0.5, 1.0 / 3.0]);
 }
+
+#[test]
+fn local_blocks_are_stretched_by_themselves() {
+    let both = json!({"layer_types": ["sliding_attention", "full_attention", "full_attention"],
+    "rope_parameters": {
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+        "sliding_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4},
+    }});
+    let Position::Rotary(blocks) = hub("gemma3_text", both).unwrap().position else { panic!() };
+    assert_eq!((blocks[0].theta, &blocks[0].scaling), (1e4, &Scaling::Linear(4.0)));
+    assert_eq!((blocks[1].theta, &blocks[1].scaling), (1e6, &Scaling::Linear(8.0)));
+    let yarn = json!({"rope_parameters": {"sliding_attention": {"rope_type": "yarn"}}});
+    let error = hub("gemma3_text", yarn).unwrap_err().to_string();
+    assert!(error.contains("`rope_parameters.sliding_attention.rope_type`"), "{error}");
+}
