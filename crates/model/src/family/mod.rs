@@ -214,7 +214,8 @@ fn scaling(section: Option<Config>) -> Result<Scaling> {
         None => section.get_or("type", "default".to_owned())?,
     };
     match kind.as_str() {
-        "default" | "none" => Ok(Scaling::None),
+        // `dynamic` stretches texts longer than those that are taken here.
+        "default" | "none" | "dynamic" => Ok(Scaling::None),
         "linear" => Ok(Scaling::Linear(section.get("factor")?)),
         "llama3" => Ok(Scaling::Llama3 {
             factor: section.get("factor")?,
@@ -222,7 +223,7 @@ fn scaling(section: Option<Config>) -> Result<Scaling> {
             high: section.get("high_freq_factor")?,
             original: section.get("original_max_position_embeddings")?,
         }),
-        _ => Err(section.bad("rope_type", "default, linear or llama3", kind)),
+        _ => Err(section.bad("rope_type", "default, dynamic, linear or llama3", kind)),
     }
 }
 
