@@ -21,7 +21,7 @@ const SYNONYMS: &[&[&str]] = &[
 
 /// The settings of a model, under the names that Hugging Face gives them.
 ///
-/// A setting that is `null` counts as absent.
+/// A setting that is `null` counts as absent, but for [`Config::find_or`].
 #[derive(Clone, Debug)]
 pub struct Config {
     path: PathBuf,
@@ -104,6 +104,15 @@ impl Config {
     /// [`Error::BadConfig`] where it is of another type.
     pub fn get_or<T: Setting>(&self, key: &str, default: T) -> Result<T> {
         Ok(self.find(key)?.unwrap_or(default))
+    }
+
+    /// The setting `key`: `default` where the file says nothing of it, and nothing where it is
+    /// `null`, which switches off what a model has as a rule.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] where it is of another type.
+    pub fn find_or<T: Setting>(&self, key: &str, default: T) -> Result<Option<T>> {
+        if self.values.contains_key(key) { self.find(key) } else { Ok(Some(default)) }
     }
 
     /// The settings inside of the setting `key`, if there is one.
@@ -293,5 +302,13 @@ mod tests {
             "full_attention": {"rope_theta": 1e6, "rope_type": "linear", "factor": 8.0},
         }});
         assert_eq!((theta(nested.clone()), factor(nested)), (Some(1e6), Some(2.0)));
+    }
+
+    #[test]
+    fn what_is_null_is_told_from_what_is_not_there() {
+        let config = config(json!({"a": null, "b": 2}));
+        assert_eq!(config.find_or("a", 1).unwrap(), None::<usize>);
+        assert_eq!(config.find_or("b", 1).unwrap(), Some(2));
+        assert_eq!(config.find_or("c", 1).unwrap(), Some(1));
     }
 }

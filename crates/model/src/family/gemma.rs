@@ -2,7 +2,10 @@
 //! they store; from the second on with norms around both branches, and blocks that see a window
 //! between those that see all.
 
-use super::{Family, activation, llama, plain, scaling};
+use super::{
+    Family, WINDOW, activation, llama, local_by_pattern, named_local, plain, scaling, switchable,
+    windows,
+};
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout};
@@ -39,22 +42,21 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let tied = config.get_or("tie_word_embeddings", true)?;
     spec.head = Head::Plain { tied, bias: false };
     if generation == Generation::First {
-        spec.windows = vec![None; spec.n_blocks];
         return Ok(spec);
     }
     spec.norm_order = NormOrder::Sandwich;
     if generation == Generation::Third {
         spec.qk_norm = QkNorm::Heads;
     }
-    spec.attention_scale = vec![attention_scale(config, generation, &spec)?; spec.n_blocks];
+    spec.attention_scale = vec![attention_scale(checkpoint, generation, &spec)?; spec.n_blocks];
     if generation == Generation::Second {
-        spec.attention_cap = config.find("attn_logit_softcapping")?;
+        spec.attention_cap = switchable(checkpoint, "attn_logit_softcapping", 50.0)?;
+        spec.logit_cap = switchable(checkpoint, "final_logit_softcapping", 30.0)?;
+    } else {
+        spec.logit_cap = config.find("final_logit_softcapping")?;
     }
-    spec.logit_cap = config.find("final_logit_softcapping")?;
     let local = local(config, generation, spec.n_blocks)?;
-    for (window, local) in spec.windows.iter_mut().zip(&local) {
-        *window = window.filter(|_| *local);
-    }
+    spec.windows = windows(switchable(checkpoint, "sliding_window", WINDOW)?, &local);
     if generation == Generation::Third {
         rotate(config, &local, &mut spec)?;
     }
@@ -76,37 +78,28 @@ fn generation(checkpoint: &Checkpoint) -> Result<Generation> {
 
 /// GGUF files don't say it. llama.cpp goes by the number of blocks, of which the models of 27 billion
 /// weights have these, and differ.
-fn attention_scale(config: &Config, generation: Generation, spec: &Spec) -> Result<f64> {
+fn attention_scale(checkpoint: &Checkpoint, generation: Generation, spec: &Spec) -> Result<f64> {
     let largest = match generation {
         Generation::First => None,
         Generation::Second => Some(46),
         Generation::Third => Some(62),
     };
     let usual = match largest {
+        _ if checkpoint.container == Container::HuggingFace => 256,
         Some(n_blocks) if n_blocks == spec.n_blocks => spec.d_model / spec.n_heads,
         _ => spec.d_head,
     };
-    let divisor = config.get_or("query_pre_attn_scalar", usual as f64)?;
+    let divisor = checkpoint.config.get_or("query_pre_attn_scalar", usual as f64)?;
     Ok(divisor.sqrt().recip())
 }
 
 /// Which blocks see a window: those that are named so, or all but the last of each few.
 fn local(config: &Config, generation: Generation, n_blocks: usize) -> Result<Vec<bool>> {
-    if let Some(kinds) = config.find::<Vec<String>>("layer_types")? {
-        if kinds.len() != n_blocks {
-            let expected = format!("one for each of the {n_blocks} blocks");
-            return Err(config.bad("layer_types", expected, kinds.len().to_string()));
-        }
-        return Ok(kinds.iter().map(|kind| kind == "sliding_attention").collect());
+    match (named_local(config, n_blocks)?, generation) {
+        (Some(local), _) => Ok(local),
+        (None, Generation::Third) => local_by_pattern(config, n_blocks, 6),
+        (None, _) => Ok((1..=n_blocks).map(|nth| nth % 2 != 0).collect()),
     }
-    let period = match generation {
-        Generation::Third => config.get_or("sliding_window_pattern", 6)?,
-        _ => 2,
-    };
-    if period == 0 {
-        return Err(config.bad("sliding_window_pattern", "at least 1", "0"));
-    }
-    Ok((1..=n_blocks).map(|nth| nth % period != 0).collect())
 }
 
 /// Local blocks have shorter wavelengths, which are stretched by themselves if at all.

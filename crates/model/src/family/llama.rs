@@ -2,7 +2,10 @@
 
 use retcon_kernels::rope::Pairing;
 
-use super::{Family, Sizes, activation, gguf_decoder, plain, rotary, windows};
+use super::{
+    Family, Sizes, WINDOW, activation, gguf_decoder, named_local, plain, rotary, rotated,
+    switchable, windows,
+};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::Layout;
@@ -18,9 +21,16 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
+    let config = &checkpoint.config;
     let mut spec = decoder(checkpoint, FAMILY.name)?;
-    let bias = checkpoint.config.get_or("attention_bias", false)?;
-    spec.biases = Biases { qkv: bias, o: bias, mlp: checkpoint.config.get_or("mlp_bias", false)? };
+    let bias = config.get_or("attention_bias", false)?;
+    spec.biases = Biases { qkv: bias, o: bias, mlp: config.get_or("mlp_bias", false)? };
+    // Both go by one name in GGUF files. Llama has no window, whatever its settings say.
+    if checkpoint.container == Container::Gguf || config.get::<String>("model_type")? == "mistral" {
+        let local = named_local(config, spec.n_blocks)?;
+        let local = local.unwrap_or_else(|| vec![true; spec.n_blocks]);
+        spec.windows = windows(switchable(checkpoint, "sliding_window", WINDOW)?, &local);
+    }
     // The converter to GGUF reorders the rows of queries and keys so that pairs lie together.
     if let (Container::Gguf, Position::Rotary(blocks)) = (checkpoint.container, &mut spec.position)
     {
@@ -29,17 +39,21 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     Ok(spec)
 }
 
-/// The decoder that Llama made common and others vary.
+/// The decoder that Llama made common and others vary; without a window.
 pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<Spec> {
     let config = &checkpoint.config;
     let sizes = Sizes::read(config)?;
-    let mut rotary = rotary(config, sizes.d_head, 1.0)?;
+    let partial = match checkpoint.container {
+        // In transformers these models rotate all of a head, whatever the settings say.
+        Container::HuggingFace => 1.0,
+        Container::Gguf => rotated(config, 1.0)?,
+    };
+    let mut rotary = rotary(config, sizes.d_head, partial)?;
     if let Some(factors) = checkpoint.tensors.get("rope_freqs.weight") {
         rotary.scaling = Scaling::Factors(factors.to_vec_f32().iter().map(|&f| f.into()).collect());
     }
     Ok(Spec {
         d_mlp: config.get("intermediate_size")?,
-        windows: windows(config, sizes.n_blocks)?,
         norm: Norm::Rms { eps: config.get_or("rms_norm_eps", 1e-6)? },
         position: Position::Rotary(vec![rotary; sizes.n_blocks]),
         activation: activation(config, "hidden_act", "silu")?,

@@ -15,7 +15,7 @@ use retcon_kernels::activation::Activation;
 use retcon_kernels::attention::Mask;
 use retcon_kernels::rope::Pairing;
 
-use crate::checkpoint::{Checkpoint, Config, Container};
+use crate::checkpoint::{Checkpoint, Config, Container, Setting};
 use crate::error::{Error, Result};
 use crate::layout::{Form, Layout, Rule};
 use crate::spec::{
@@ -192,13 +192,17 @@ fn activation(config: &Config, key: &str, default: &str) -> Result<Activation> {
     })
 }
 
-/// A rotary embedding as `rope_theta` and `rope_scaling` describe it, of the fraction `partial` of
-/// each head where no setting names another.
+/// The fraction of each head that is rotated, or else `usual`.
+fn rotated(config: &Config, usual: f64) -> Result<f64> {
+    match config.get_or("partial_rotary_factor", usual)? {
+        partial if (0.0..=1.0).contains(&partial) => Ok(partial),
+        other => Err(config.bad("partial_rotary_factor", "from 0 to 1", other.to_string())),
+    }
+}
+
+/// A rotary embedding of the fraction `partial` of each head, as `rope_theta` and `rope_scaling`
+/// describe it.
 fn rotary(config: &Config, d_head: usize, partial: f64) -> Result<Rotary> {
-    let partial = match config.get_or("partial_rotary_factor", partial)? {
-        partial if (0.0..=1.0).contains(&partial) => partial,
-        other => return Err(config.bad("partial_rotary_factor", "from 0 to 1", other.to_string())),
-    };
     Ok(Rotary {
         theta: config.get_or("rope_theta", 1e4)?,
         width: (d_head as f64 * partial) as usize / 2 * 2,
@@ -227,10 +231,51 @@ fn scaling(section: Option<Config>) -> Result<Scaling> {
     }
 }
 
-/// The window of local attention in every block, where there is one.
-fn windows(config: &Config, n_blocks: usize) -> Result<Vec<Option<usize>>> {
+/// The setting `key`, which `null` switches off. Where a folder says nothing of it, it is `usual`, as in
+/// transformers; what a GGUF file says nothing of, its model hasn't.
+fn switchable<T: Setting>(checkpoint: &Checkpoint, key: &str, usual: T) -> Result<Option<T>> {
+    match checkpoint.container {
+        Container::HuggingFace => checkpoint.config.find_or(key, usual),
+        Container::Gguf => checkpoint.config.find(key),
+    }
+}
+
+/// The window of local attention in Mistral and Gemma where nothing is said of it.
+const WINDOW: usize = 4096;
+
+/// The windows of blocks, of which those see no more than `window` that are `local`.
+fn windows(window: Option<usize>, local: &[bool]) -> Vec<Option<usize>> {
     // GGUF files of Phi 4 say 0 where there is none.
-    Ok(vec![config.find("sliding_window")?.filter(|&window| window > 0); n_blocks])
+    let window = window.filter(|&window| window > 0);
+    local.iter().map(|&local| window.filter(|_| local)).collect()
+}
+
+/// Which blocks see a window only, where `layer_types` names each.
+fn named_local(config: &Config, n_blocks: usize) -> Result<Option<Vec<bool>>> {
+    const KEY: &str = "layer_types";
+    let Some(kinds) = config.find::<Vec<String>>(KEY)? else { return Ok(None) };
+    one_each(config, KEY, kinds.len(), n_blocks)?;
+    let is_local = |kind: String| match kind.as_str() {
+        "sliding_attention" => Ok(true),
+        "full_attention" => Ok(false),
+        _ => Err(config.bad(KEY, "full_attention or sliding_attention", kind)),
+    };
+    kinds.into_iter().map(is_local).collect::<Result<_>>().map(Some)
+}
+
+/// Which blocks see a window only by `sliding_window_pattern`: all but the last of each few, of `usual`
+/// where nothing is said.
+fn local_by_pattern(config: &Config, n_blocks: usize, usual: usize) -> Result<Vec<bool>> {
+    const KEY: &str = "sliding_window_pattern";
+    match config.get_or(KEY, usual)? {
+        0 => Err(config.bad(KEY, "at least 1", "0")),
+        period => Ok((1..=n_blocks).map(|nth| nth % period != 0).collect()),
+    }
+}
+
+fn one_each(config: &Config, key: &str, n: usize, n_blocks: usize) -> Result<()> {
+    let expected = || format!("one for each of the {n_blocks} blocks");
+    if n == n_blocks { Ok(()) } else { Err(config.bad(key, expected(), n.to_string())) }
 }
 
 #[cfg(test)]

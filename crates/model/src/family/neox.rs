@@ -1,7 +1,9 @@
 //! GPT-NeoX and Pythia: attention and MLP side by side, each behind its norm, and queries, keys and
 //! values that lie in one tensor, head by head.
 
-use super::{Family, QKV, QKV_BIASES, Sizes, activation, fused, gguf_decoder, plain, rotary};
+use super::{
+    Family, QKV, QKV_BIASES, Sizes, activation, fused, gguf_decoder, plain, rotary, rotated,
+};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout};
@@ -22,7 +24,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let sizes = Sizes::read(config)?;
     let bias = config.get_or("attention_bias", true)?;
     let parallel = config.get_or("use_parallel_residual", true)?;
-    let rotary = rotary(config, sizes.d_head, 0.25)?;
+    let rotary = rotary(config, sizes.d_head, rotated(config, 0.25)?)?;
     let tied = config.get_or("tie_word_embeddings", false)?;
     Ok(Spec {
         d_mlp: config.get("intermediate_size")?,

@@ -5,15 +5,17 @@ use super::{Family, llama, plain};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::spec::{Biases, NormOrder, QkNorm, Spec};
+use crate::spec::{Biases, Norm, NormOrder, QkNorm, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family =
     Family { name: "olmo", covers: "OLMo 2", model_types: &["olmo2"], spec, layout };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
-    let bias = checkpoint.config.get_or("attention_bias", false)?;
+    let config = &checkpoint.config;
+    let bias = config.get_or("attention_bias", false)?;
     Ok(Spec {
+        norm: Norm::Rms { eps: config.get_or("rms_norm_eps", 1e-5)? },
         norm_order: NormOrder::Branch,
         qk_norm: QkNorm::Whole,
         biases: Biases { qkv: bias, o: bias, mlp: false },

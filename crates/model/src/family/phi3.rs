@@ -1,11 +1,11 @@
 //! Phi 3 and 4: Llama's decoder, where queries, keys and values share a tensor, and gate and
 //! up-projection another.
 
-use super::{Family, llama};
+use super::{Family, llama, rotary, rotated, windows};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout, Rule};
-use crate::spec::Spec;
+use crate::spec::{Norm, Position, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family = Family {
@@ -17,7 +17,15 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
-    llama::decoder(checkpoint, FAMILY.name)
+    let config = &checkpoint.config;
+    let spec = llama::decoder(checkpoint, FAMILY.name)?;
+    let rotary = rotary(config, spec.d_head, rotated(config, 1.0)?)?;
+    Ok(Spec {
+        windows: windows(config.find("sliding_window")?, &vec![true; spec.n_blocks]),
+        norm: Norm::Rms { eps: config.get_or("rms_norm_eps", 1e-5)? },
+        position: Position::Rotary(vec![rotary; spec.n_blocks]),
+        ..spec
+    })
 }
 
 fn layout(spec: &Spec, container: Container) -> Layout {

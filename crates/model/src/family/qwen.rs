@@ -1,6 +1,6 @@
 //! Qwen 2, 2.5 and 3: Llama's decoder with biased queries, keys and values, or normed ones.
 
-use super::{Family, llama};
+use super::{Family, WINDOW, llama, named_local, switchable, windows};
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::spec::{Biases, QkNorm, Spec};
@@ -13,6 +13,9 @@ pub(super) const FAMILY: Family = Family {
     layout: llama::layout,
 };
 
+/// The first block with a window in transformers, where nothing is said of it.
+const FIRST_LOCAL: usize = 28;
+
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let config = &checkpoint.config;
     let third = config.get::<String>("model_type")? == "qwen3";
@@ -24,15 +27,17 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     } else {
         Biases { qkv: true, ..Biases::default() }
     };
-    let n_blocks = spec.n_blocks;
-    let local = |block| block >= config.get_or("max_window_layers", n_blocks).unwrap_or(n_blocks);
+    // The window is written down even where it isn't used.
     if config.get_or("use_sliding_window", false)? {
-        for (block, window) in spec.windows.iter_mut().enumerate() {
-            *window = window.filter(|_| local(block));
-        }
-    } else {
-        // The window is written down even where it isn't used.
-        spec.windows = vec![None; n_blocks];
+        let n_blocks = spec.n_blocks;
+        let local = match named_local(config, n_blocks)? {
+            Some(local) => local,
+            None => {
+                let first = config.get_or("max_window_layers", FIRST_LOCAL)?;
+                (0..n_blocks).map(|block| block >= first).collect()
+            }
+        };
+        spec.windows = windows(switchable(checkpoint, "sliding_window", WINDOW)?, &local);
     }
     Ok(spec)
 }

@@ -73,6 +73,76 @@ fn products_get_smaller_with_depth_where_settings_say_so() {
 }
 
 #[test]
+fn what_a_folder_says_nothing_of_is_as_in_transformers() {
+    let gemma2 = hub("gemma2", json!({})).unwrap();
+    assert_eq!(gemma2.attention_cap, Some(50.0));
+    assert_eq!(gemma2.logit_cap, Some(30.0));
+    assert_eq!(gemma2.attention_scale, [1.0 / 16.0; 3]);
+    assert_eq!(gemma2.windows, [Some(4096), None, Some(4096)]);
+    let gemma3 = hub("gemma3_text", json!({})).unwrap();
+    assert_eq!((gemma3.attention_cap, gemma3.logit_cap), (None, None));
+    assert_eq!(gemma3.attention_scale, [1.0 / 16.0; 3]);
+    assert_eq!(gemma3.windows, [Some(4096); 3]);
+    assert_eq!(hub("mistral", json!({})).unwrap().windows, [Some(4096); 3]);
+    let local = json!({"use_sliding_window": true, "max_window_layers": 2});
+    assert_eq!(hub("qwen2", local).unwrap().windows, [None, None, Some(4096)]);
+    for (kind, eps) in [("llama", 1e-6), ("qwen3", 1e-6), ("phi3", 1e-5), ("olmo2", 1e-5)] {
+        let spec = hub(kind, json!({})).unwrap();
+        assert_eq!((spec.norm, spec.windows), (Norm::Rms { eps }, vec![None; 3]), "{kind}");
+    }
+}
+
+#[test]
+fn null_switches_off_what_is_there_as_a_rule() {
+    let off = json!({
+        "attn_logit_softcapping": null, "final_logit_softcapping": null, "sliding_window": null,
+    });
+    for kind in ["gemma2", "gemma3_text", "mistral"] {
+        let spec = hub(kind, off.clone()).unwrap();
+        assert_eq!((spec.attention_cap, spec.logit_cap), (None, None), "{kind}");
+        assert_eq!(spec.windows, [None; 3], "{kind}");
+    }
+}
+
+#[test]
+fn what_a_gguf_file_says_nothing_of_is_not_there() {
+    let gemma2 = gguf(&sample("gemma2")).unwrap();
+    assert_eq!((gemma2.attention_cap, gemma2.logit_cap), (None, None));
+    assert_eq!((gemma2.windows, gemma2.attention_scale), (vec![None; 3], vec![0.5; 3]));
+    assert_eq!(gguf(&sample("llama")).unwrap().windows, [None; 3]);
+}
+
+#[test]
+fn blocks_are_local_where_layer_types_name_them() {
+    let kinds = json!(["sliding_attention", "full_attention", "sliding_attention"]);
+    let settings = json!({"sliding_window": 4, "use_sliding_window": true, "layer_types": kinds});
+    for kind in ["mistral", "qwen2", "qwen3", "gemma2", "gemma3_text"] {
+        let spec = hub(kind, settings.clone()).unwrap();
+        assert_eq!(spec.windows, [Some(4), None, Some(4)], "{kind}");
+    }
+    for (kinds, found) in [(json!(["full_attention"]), "1"), (json!(["a", "b", "c"]), "a")] {
+        let error = hub("mistral", json!({"layer_types": kinds})).unwrap_err().to_string();
+        assert!(error.contains("layer_types") && error.ends_with(found), "{error}");
+    }
+    // The first of them is the twenty-ninth where nothing is said.
+    let settings =
+        json!({"sliding_window": 4, "use_sliding_window": true, "num_hidden_layers": 30});
+    let windows = hub("qwen2", settings).unwrap().windows;
+    assert_eq!((windows[27], windows[28]), (None, Some(4)));
+}
+
+#[test]
+fn settings_that_are_left_over_in_llama_change_nothing() {
+    let left = json!({"sliding_window": 4, "partial_rotary_factor": 0.5});
+    for kind in ["llama", "olmo2", "qwen2", "gemma"] {
+        assert_eq!(hub(kind, left.clone()).unwrap(), hub(kind, json!({})).unwrap(), "{kind}");
+    }
+    let spec = hub("phi3", left).unwrap();
+    let Position::Rotary(blocks) = spec.position else { panic!() };
+    assert_eq!((spec.windows[0], blocks[0].width), (Some(4), 2));
+}
+
+#[test]
 fn local_blocks_are_stretched_by_themselves() {
     let both = json!({"layer_types": ["sliding_attention", "full_attention", "full_attention"],
     "rope_parameters": {
