@@ -14,6 +14,7 @@ mod qwen;
 use retcon_kernels::activation::Activation;
 use retcon_kernels::attention::Mask;
 use retcon_kernels::rope::Pairing;
+use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Config, Container, Setting};
 use crate::error::{Error, Result};
@@ -263,13 +264,20 @@ fn named_local(config: &Config, n_blocks: usize) -> Result<Option<Vec<bool>>> {
     kinds.into_iter().map(is_local).collect::<Result<_>>().map(Some)
 }
 
-/// Which blocks see a window only by `sliding_window_pattern`: all but the last of each few, of `usual`
-/// where nothing is said.
+/// Which blocks see a window only by `sliding_window_pattern`: as its list has it, all or none, or all
+/// but the last of each few, of `usual` where nothing is said.
 fn local_by_pattern(config: &Config, n_blocks: usize, usual: usize) -> Result<Vec<bool>> {
     const KEY: &str = "sliding_window_pattern";
-    match config.get_or(KEY, usual)? {
-        0 => Err(config.bad(KEY, "at least 1", "0")),
-        period => Ok((1..=n_blocks).map(|nth| nth % period != 0).collect()),
+    match config.value(KEY) {
+        Some(Value::Array(list)) => {
+            one_each(config, KEY, list.len(), n_blocks)?;
+            config.get(KEY)
+        }
+        Some(Value::Bool(all)) => Ok(vec![*all; n_blocks]),
+        _ => match config.get_or(KEY, usual)? {
+            0 => Err(config.bad(KEY, "at least 1", "0")),
+            period => Ok((1..=n_blocks).map(|nth| nth % period != 0).collect()),
+        },
     }
 }
 

@@ -143,6 +143,29 @@ fn settings_that_are_left_over_in_llama_change_nothing() {
 }
 
 #[test]
+fn local_blocks_of_gguf_files_are_a_list_or_all_but_the_last_of_a_few() {
+    let local = |kind: &str, pattern: Option<Vec<u8>>| {
+        let file = sample(kind).u32(&format!("{kind}.attention.sliding_window"), 4);
+        let key = format!("{kind}.attention.sliding_window_pattern");
+        // A list of a length of eight bytes, whose type is that of answers.
+        let list = |all: Vec<u8>| [&[7, 0, 0, 0, all.len() as u8][..], &[0; 7], &all].concat();
+        let file = pattern.into_iter().fold(file, |file, all| file.raw(&key, 9, &list(all)));
+        gguf(&file).map(|spec| spec.windows)
+    };
+    let (here, all) = (Some(4), [Some(4); 3]);
+    for kind in ["olmo2", "gemma3"] {
+        assert_eq!(local(kind, Some(vec![1, 1, 0])).unwrap(), [here, here, None], "{kind}");
+        assert_eq!(local(kind, Some(vec![1, 0, 1])).unwrap(), [here, None, here], "{kind}");
+        assert_eq!(local(kind, Some(vec![1; 3])).unwrap(), all, "{kind}");
+        assert_eq!(local(kind, Some(vec![0; 3])).unwrap(), [None; 3], "{kind}");
+        assert_eq!(local(kind, None).unwrap(), all, "{kind}");
+        let error = local(kind, Some(vec![1, 0])).unwrap_err().to_string();
+        assert!(error.contains("one for each of the 3 blocks"), "{error}");
+    }
+    assert_eq!(gguf(&sample("olmo2")).unwrap().windows, [None; 3]);
+}
+
+#[test]
 fn local_blocks_are_stretched_by_themselves() {
     let both = json!({"layer_types": ["sliding_attention", "full_attention", "full_attention"],
     "rope_parameters": {
