@@ -120,8 +120,15 @@ fn scaling(metadata: &Metadata, architecture: &str) -> Option<Map<String, Json>>
     for (theirs, ours) in SCALING {
         rename(metadata, &format!("{architecture}.rope.scaling.{theirs}"), ours, &mut scaling);
     }
-    let kind = scaling.get("rope_type")?;
-    (kind != "none").then_some(scaling)
+    if !scaling.contains_key("factor") {
+        // As it was called before there were kinds.
+        rename(metadata, &format!("{architecture}.rope.scale_linear"), "factor", &mut scaling);
+    }
+    let has_factor = scaling.get("factor").and_then(Json::as_f64).is_some_and(|by| by != 0.0);
+    // What llama.cpp takes it to be where nothing is said; without a factor it comes to nothing.
+    let kind = scaling.entry("rope_type").or_insert_with(|| json!("linear"));
+    let is_scaled = kind != "none" && (kind != "linear" || has_factor);
+    is_scaled.then_some(scaling)
 }
 
 /// Some families give the rotated part of a head as a width, others as a fraction; here, as both.

@@ -74,6 +74,20 @@ fn settings_read_like_those_of_a_folder() {
 }
 
 #[test]
+fn a_factor_without_a_kind_scales_positions_linearly() {
+    let llama = || Sample::default().text("general.architecture", "llama");
+    let scaling = |sample: Sample| config_of(&sample).section("rope_scaling").unwrap();
+    for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
+        let scaled = scaling(llama().f32(key, 4.0)).unwrap();
+        assert_eq!(scaled.get::<String>("rope_type").unwrap(), "linear");
+        assert_eq!(scaled.get::<f64>("factor").unwrap(), 4.0);
+        assert!(scaling(llama().f32(key, 0.0)).is_none());
+    }
+    let kind = |kind: &str| scaling(llama().text("llama.rope.scaling.type", kind));
+    assert!(kind("none").is_none() && kind("linear").is_none() && kind("yarn").is_some());
+}
+
+#[test]
 fn unsupported_types_are_named() {
     let quants = Sample::default().tensor("w", &[256], 16, &[0; 66]);
     assert_eq!(error(&quants), "m.gguf: tensor `w` has an unsupported type: IQ2_XXS");
