@@ -23,8 +23,7 @@ pub(super) const FAMILY: Family = Family {
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let config = &checkpoint.config;
     let mut spec = decoder(checkpoint, FAMILY.name)?;
-    let bias = config.get_or("attention_bias", false)?;
-    spec.biases = Biases { qkv: bias, o: bias, mlp: config.get_or("mlp_bias", false)? };
+    spec.biases = biases(checkpoint)?;
     // Both go by one name in GGUF files. Llama has no window, whatever its settings say.
     if checkpoint.container == Container::Gguf || config.get::<String>("model_type")? == "mistral" {
         let local = named_local(config, spec.n_blocks)?;
@@ -37,6 +36,23 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         blocks.iter_mut().for_each(|rotary| rotary.pairing = Pairing::Adjacent);
     }
     Ok(spec)
+}
+
+/// GGUF files tell by their tensors alone which biases there are.
+fn biases(checkpoint: &Checkpoint) -> Result<Biases> {
+    let config = &checkpoint.config;
+    let has = |name: &str| checkpoint.tensors.contains_key(name);
+    Ok(match checkpoint.container {
+        Container::HuggingFace => {
+            let bias = config.get_or("attention_bias", false)?;
+            Biases { qkv: bias, o: bias, mlp: config.get_or("mlp_bias", false)? }
+        }
+        Container::Gguf => Biases {
+            qkv: has("blk.0.attn_q.bias"),
+            o: has("blk.0.attn_output.bias"),
+            mlp: has("blk.0.ffn_up.bias"),
+        },
+    })
 }
 
 /// The decoder that Llama made common and others vary; without a window.

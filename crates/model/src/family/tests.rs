@@ -179,3 +179,16 @@ fn local_blocks_are_stretched_by_themselves() {
     let error = hub("gemma3_text", yarn).unwrap_err().to_string();
     assert!(error.contains("`rope_parameters.sliding_attention.rope_type`"), "{error}");
 }
+
+#[test]
+fn biases_of_llama_in_gguf_files_are_told_by_their_tensors() {
+    let biases = |names: &[&str]| {
+        let bias = |file: Sample, name: &&str| file.tensor(name, &[1], 0, &[0; 4]);
+        gguf(&names.iter().fold(sample("llama"), bias)).unwrap().biases
+    };
+    assert_eq!(biases(&[]), Biases::default());
+    let qkv = Biases { qkv: true, ..Biases::default() };
+    assert_eq!(biases(&["blk.0.attn_q.bias", "blk.0.attn_k.bias"]), qkv);
+    let all = ["blk.0.attn_q.bias", "blk.0.attn_output.bias", "blk.0.ffn_up.bias"];
+    assert_eq!(biases(&all), Biases { qkv: true, o: true, mlp: true });
+}
