@@ -202,7 +202,9 @@ fn prefix(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> &'static str
 /// The spelling of the name `usual` that the checkpoint has.
 fn spelling(checkpoint: &Checkpoint, layout: &Layout, usual: &str) -> Option<String> {
     let others = layout.spellings.iter().map(|(from, to)| usual.replace(from, to));
-    others.chain([usual.to_owned()]).find(|name| checkpoint.tensors.contains_key(name))
+    std::iter::once(usual.to_owned())
+        .chain(others)
+        .find(|name| checkpoint.tensors.contains_key(name))
 }
 
 /// Whether a checkpoint may lack a weight, which is drawn then: the head of an encoder.

@@ -257,7 +257,7 @@ impl Model {
     /// What is multiplied with the unembedding, of the last block's output.
     fn last_norm(&self, mut x: Var, tap: &mut dyn Tap) -> Result<Var> {
         let (spec, weights) = (self.spec(), self.weights());
-        if let HeadSpec::MaskedLm { activation } = spec.head {
+        if let HeadSpec::MaskedLm { activation, .. } = spec.head {
             x = activate(&weights.linear(WeightId::global(Part::HeadDense), &x)?, activation)?;
             x = weights.norm(WeightId::global(Part::HeadNorm), spec.norm, &x)?;
         }

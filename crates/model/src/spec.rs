@@ -206,13 +206,17 @@ pub enum Head {
     MaskedLm {
         /// The dense layer's activation.
         activation: Activation,
+        /// Whether the unembedding is the embedding.
+        tied: bool,
     },
 }
 
 impl Head {
     /// Whether the unembedding is the embedding.
     pub fn is_tied(self) -> bool {
-        !matches!(self, Self::Plain { tied: false, .. })
+        match self {
+            Self::Plain { tied, .. } | Self::MaskedLm { tied, .. } => tied,
+        }
     }
 }
 

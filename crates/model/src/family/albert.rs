@@ -1,6 +1,6 @@
 //! ALBERT: BERT with narrow embeddings, and few stored blocks, each of which runs several times.
 
-use super::bert::encoder;
+use super::bert::{encoder, unembed_bias};
 use super::{Family, plain};
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
@@ -95,18 +95,25 @@ fn layout(spec: &Spec, _: Container) -> Layout {
         (Part::HeadDenseBias, "/predictions.dense.bias"),
         (Part::HeadNorm, "/predictions.LayerNorm.weight"),
         (Part::HeadNormBias, "/predictions.LayerNorm.bias"),
-        (Part::UnembedBias, "/predictions.bias"),
+        (Part::Unembed, "/predictions.decoder.weight"),
+        (Part::UnembedBias, unembed_bias(spec, "/predictions.bias", "/predictions.decoder.bias")),
     ]);
     rules.retain(|rule| spec.has(rule.part));
     Layout {
         prefixes: &["albert.", ""],
-        spellings: &[],
+        spellings: &[("predictions.bias", "predictions.decoder.bias")],
         rules,
         copies: &[
             (Part::Embed, "predictions.decoder.weight"),
             (Part::UnembedBias, "predictions.decoder.bias"),
         ],
         architecture: Some("AlbertForMaskedLM"),
-        ignored: &["position_ids", "pooler.", "sop_classifier.", "predictions.decoder."],
+        ignored: &[
+            "position_ids",
+            "pooler.",
+            "sop_classifier.",
+            "predictions.decoder.",
+            "predictions.bias",
+        ],
     }
 }

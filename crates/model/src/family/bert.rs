@@ -33,9 +33,15 @@ pub(super) fn encoder(config: &Config, activation: &str) -> Result<Spec> {
         activation,
         biases: Biases { qkv: true, o: true, mlp: true },
         segments: true,
-        head: Head::MaskedLm { activation },
+        head: Head::MaskedLm { activation, tied: config.get_or("tie_word_embeddings", true)? },
         ..sizes.decoder(FAMILY.name)
     })
+}
+
+/// The tensor of the bias of the logits: one that is tied to that of the decoder, as the decoder to the
+/// embedding, or the decoder's own.
+pub(super) fn unembed_bias(spec: &Spec, tied: &'static str, own: &'static str) -> &'static str {
+    if spec.head.is_tied() { tied } else { own }
 }
 
 fn layout(spec: &Spec, container: Container) -> Layout {
@@ -66,7 +72,11 @@ fn layout(spec: &Spec, container: Container) -> Layout {
             (Part::HeadDenseBias, "/cls.predictions.transform.dense.bias"),
             (Part::HeadNorm, "/cls.predictions.transform.LayerNorm.weight"),
             (Part::HeadNormBias, "/cls.predictions.transform.LayerNorm.bias"),
-            (Part::UnembedBias, "/cls.predictions.bias"),
+            (Part::Unembed, "/cls.predictions.decoder.weight"),
+            (
+                Part::UnembedBias,
+                unembed_bias(spec, "/cls.predictions.bias", "/cls.predictions.decoder.bias"),
+            ),
         ]),
         Container::Gguf => plain(&[
             (Part::Embed, "token_embd.weight"),
@@ -104,13 +114,23 @@ fn layout(spec: &Spec, container: Container) -> Layout {
             Container::HuggingFace => &["bert.", ""],
             Container::Gguf => &[""],
         },
-        spellings: &[("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")],
+        spellings: &[
+            ("LayerNorm.weight", "LayerNorm.gamma"),
+            ("LayerNorm.bias", "LayerNorm.beta"),
+            ("cls.predictions.bias", "cls.predictions.decoder.bias"),
+        ],
         rules,
         copies: &[
             (Part::Embed, "cls.predictions.decoder.weight"),
             (Part::UnembedBias, "cls.predictions.decoder.bias"),
         ],
         architecture: Some("BertForMaskedLM"),
-        ignored: &["position_ids", "pooler.", "seq_relationship.", "predictions.decoder."],
+        ignored: &[
+            "position_ids",
+            "pooler.",
+            "seq_relationship.",
+            "predictions.decoder.",
+            "predictions.bias",
+        ],
     }
 }
