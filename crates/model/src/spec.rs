@@ -60,6 +60,8 @@ pub struct Spec {
     pub biases: Biases,
     /// Whether embeddings distinguish segments, of which only the first is used.
     pub segments: bool,
+    /// Segments that they distinguish.
+    pub n_segments: usize,
     /// What turns the last hidden state into logits.
     pub head: Head,
     /// What logits stay below, as `cap tanh(logit / cap)`.

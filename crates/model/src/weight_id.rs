@@ -95,7 +95,7 @@ parts! {
     /// Learned position embeddings.
     Position "position" Model Embeddings |s| vec![s.n_positions, s.d_embed()];
     /// Segment embeddings (BERT's token types).
-    Segment "segment" Model Embeddings |s| vec![2, s.d_embed()];
+    Segment "segment" Model Embeddings |s| vec![s.n_segments, s.d_embed()];
     /// The norm after the embeddings (BERT).
     EmbedNorm "embed_norm" Model Norms |s| vec![s.d_embed()];
     /// Its bias.

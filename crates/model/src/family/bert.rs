@@ -33,9 +33,17 @@ pub(super) fn encoder(config: &Config, activation: &str) -> Result<Spec> {
         activation,
         biases: Biases { qkv: true, o: true, mlp: true },
         segments: true,
+        n_segments: n_segments(config)?,
         head: Head::MaskedLm { activation, tied: config.get_or("tie_word_embeddings", true)? },
         ..sizes.decoder(FAMILY.name)
     })
+}
+
+fn n_segments(config: &Config) -> Result<usize> {
+    match config.get_or("type_vocab_size", 2)? {
+        0 => Err(config.bad("type_vocab_size", "at least 1", "0")),
+        n => Ok(n),
+    }
 }
 
 /// The tensor of the bias of the logits: one that is tied to that of the decoder, as the decoder to the

@@ -175,6 +175,7 @@ impl Sizes {
             gated: false,
             biases: Biases::default(),
             segments: false,
+            n_segments: 0,
             head: Head::Plain { tied: false, bias: false },
             logit_cap: None,
             memory: None,

@@ -192,3 +192,9 @@ fn biases_of_llama_in_gguf_files_are_told_by_their_tensors() {
     let all = ["blk.0.attn_q.bias", "blk.0.attn_output.bias", "blk.0.ffn_up.bias"];
     assert_eq!(biases(&all), Biases { qkv: true, o: true, mlp: true });
 }
+
+#[test]
+fn segments_are_as_many_as_the_settings_say() {
+    let n = |more| hub("bert", more).unwrap().n_segments;
+    assert_eq!((n(json!({})), n(json!({"type_vocab_size": 1}))), (2, 1));
+}
