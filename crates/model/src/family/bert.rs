@@ -18,7 +18,11 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
-    encoder(&checkpoint.config, "gelu")
+    let config = &checkpoint.config;
+    if config.get_or("is_decoder", false)? {
+        return Err(config.bad("is_decoder", "false, for an encoder", "true"));
+    }
+    encoder(config, "gelu")
 }
 
 /// An encoder of this kind, with `activation` where the config names none.

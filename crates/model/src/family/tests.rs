@@ -194,6 +194,15 @@ fn biases_of_llama_in_gguf_files_are_told_by_their_tensors() {
 }
 
 #[test]
+fn a_decoder_of_the_kind_of_bert_is_refused() {
+    let error = hub("bert", json!({"is_decoder": true})).unwrap_err().to_string();
+    assert!(
+        error.ends_with("`is_decoder`: expected false, for an encoder, found: true"),
+        "{error}"
+    );
+}
+
+#[test]
 fn segments_are_as_many_as_the_settings_say() {
     let n = |more| hub("bert", more).unwrap().n_segments;
     assert_eq!((n(json!({})), n(json!({"type_vocab_size": 1}))), (2, 1));
