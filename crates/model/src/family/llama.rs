@@ -79,6 +79,8 @@ pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<S
     })
 }
 
+const TIED: &[(&str, &str)] = &[("model.embed_tokens.weight", "lm_head.weight")];
+
 /// Where its weights lie; those that a model lacks are left out by the spec.
 pub(super) fn layout(spec: &Spec, container: Container) -> Layout {
     let mut rules = match container {
@@ -132,7 +134,8 @@ pub(super) fn layout(spec: &Spec, container: Container) -> Layout {
             Container::HuggingFace => &["model.", ""],
             Container::Gguf => &[""],
         },
-        spellings: &[],
+        // Where they are the same, a file may have either.
+        spellings: if spec.head.is_tied() { TIED } else { &[] },
         rules,
         copies: &[(Part::Embed, "lm_head.weight")],
         architecture: None,
