@@ -12,6 +12,7 @@ mod load;
 mod memory;
 mod positions;
 mod smollm2;
+mod variants;
 
 use std::path::{Path, PathBuf};
 
