@@ -8,6 +8,9 @@ use tempfile::Builder;
 
 use crate::error::{Error, Result};
 
+/// What temporary names begin with.
+const PREFIX: &str = ".retcon-";
+
 /// Writes a file through `fill`, replacing what was at `path` only when all of it is on disk. A link stays
 /// one: what it leads to is replaced. What is no file, such as a pipe or a device, is written to as it is.
 ///
@@ -30,9 +33,7 @@ fn write_into(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
 
 /// The same error without the name of a temporary file, which nobody has ever seen.
 fn without_temporary_name(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|error| error.source());
-    let code = inner.and_then(|error| error.downcast_ref()).and_then(io::Error::raw_os_error);
-    code.map_or(error, io::Error::from_raw_os_error)
+    if error.to_string().contains(PREFIX) { error.kind().into() } else { error }
 }
 
 fn write_beside(
@@ -98,7 +99,7 @@ fn parent(path: &Path) -> &Path {
 /// Temporary names beside the target, with the `mode` that a plain new file or folder would have.
 fn builder(mode: u32) -> Builder<'static, 'static> {
     let mut builder = Builder::new();
-    builder.prefix(".retcon-").suffix(".tmp");
+    builder.prefix(PREFIX).suffix(".tmp");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     #[cfg(not(unix))]
