@@ -11,7 +11,7 @@ use serde_json::json;
 pub(crate) const EDIT_FAILED: u8 = 3;
 /// `verify` found a limit exceeded.
 pub(crate) const OVER_LIMIT: u8 = 4;
-/// The user pressed Ctrl-C: 128 and the signal's number, as shells have it.
+/// The user pressed Ctrl-C, or the process was told to end: 128 and the signal's number, as shells have it.
 pub(crate) const CANCELED: u8 = 130;
 const ERROR: u8 = 1;
 const USAGE: u8 = 2;
@@ -232,8 +232,25 @@ fn model_hint(error: &ModelError) -> Option<&'static str> {
             "a model folder holds config.json, tokenizer.json and model.safetensors; \
              a .gguf file is named itself"
         }
+        E::NoTokenizer { .. } => {
+            "transformers makes one of what is there: in Python, \
+             AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
+        }
+        E::Adapter { .. } => {
+            "merge it into its base first (in Python, peft's merge_and_unload, then \
+             save_pretrained), and give the folder that results"
+        }
+        E::Classifier { .. } => "give the language model that it was made from",
+        E::Experts { .. } => "give a model whose blocks have one MLP each",
+        E::Quantized { .. } => {
+            "give the unquantized checkpoint that it was made from, or a GGUF file of the model"
+        }
         E::UnknownFamily { .. } => {
             "a fine-tuned model has the type of the model that it came from: see `model_type`"
+        }
+        E::UnknownPreTokenizer { .. } => {
+            "any other would give wrong tokens: use the model's Hugging Face folder, whose \
+             tokenizer.json describes it"
         }
         E::BadHeader { .. } => {
             "the file is damaged, or was cut short when it was downloaded or copied: \
@@ -251,10 +268,14 @@ fn model_hint(error: &ModelError) -> Option<&'static str> {
              use that one, or make the edit again on this one"
         }
         E::NotFinite { .. } => "try a smaller step size, fewer steps or a bound",
+        E::NotFiniteLogits => {
+            "some weight of the model, or of a delta on it, is not finite or far too large: fetch the \
+             checkpoint again, or ask it without the delta"
+        }
         E::BadDelta { .. } => "deltas are files that `retcon edit` has written",
         E::Exists { .. } => "choose another --out, or remove what is there",
         E::NotADecoder { .. } => "write [MASK] where the missing word goes",
-        E::TooLong { .. } => "shorten the prompt",
+        E::TooLong { .. } => "shorten the prompt, or its object",
         E::NotInCheckpoint { .. } => "keep the delta beside the model instead of merging it",
         _ => return None,
     })

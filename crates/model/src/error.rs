@@ -36,6 +36,36 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// A checkpoint holds what an adapter adds to a model, and not the model.
+    #[error("{} is an adapter (LoRA), which is no model without its base", path.display())]
+    Adapter {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A checkpoint sorts texts into classes, and has lost what predicts tokens.
+    #[error("{} is a classifier, which has no language-model head: tensor `{name}`", path.display())]
+    Classifier {
+        /// The folder.
+        path: PathBuf,
+        /// A tensor that only a classifier has.
+        name: String,
+    },
+    /// A checkpoint is of a mixture of experts.
+    #[error("{} is a mixture of experts, which is not supported; experts: {n}", path.display())]
+    Experts {
+        /// The file.
+        path: PathBuf,
+        /// How many each block has.
+        n: u64,
+    },
+    /// The weights of a folder are codes that a library of its own decodes.
+    #[error("{}: weights quantized in a way that is not supported: {method}", path.display())]
+    Quantized {
+        /// The file that says so.
+        path: PathBuf,
+        /// How the file names the method.
+        method: String,
+    },
     /// A setting is missing or is not what it has to be.
     #[error("{}: `{key}`: expected {expected}, found: {found}", path.display())]
     BadConfig {
@@ -100,6 +130,14 @@ pub enum Error {
         /// The file that says it should be there.
         named_by: PathBuf,
     },
+    /// A model folder has no `tokenizer.json`.
+    #[error("{} has no tokenizer.json{}", folder.display(), only(found))]
+    NoTokenizer {
+        /// The folder.
+        folder: PathBuf,
+        /// The files of older formats that are there, of which it can be made.
+        found: Vec<&'static str>,
+    },
     /// A tokenizer cannot be built or cannot do its work.
     #[error("{}: tokenizer: {what}", path.display())]
     Tokenizer {
@@ -107,6 +145,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong.
         what: String,
+    },
+    /// A tokenizer has a pre-tokenizer that nobody has described yet.
+    #[error("{}: unknown pre-tokenizer (`tokenizer.ggml.pre`): {found}", path.display())]
+    UnknownPreTokenizer {
+        /// The file that it comes from.
+        path: PathBuf,
+        /// What the file calls it.
+        found: String,
     },
     /// The model is of a kind that nobody has described yet.
     #[error(
@@ -170,6 +216,9 @@ pub enum Error {
         /// The weight.
         id: WeightId,
     },
+    /// A model gives scores that nothing can be drawn from: some weight is not a number, or far too large.
+    #[error("the model gives logits that are not finite")]
+    NotFiniteLogits,
     /// A memory of facts does not hold together, or not with the model.
     #[error("the memory of facts: {what}")]
     BadMemory {
@@ -221,6 +270,11 @@ pub enum Error {
     /// An operation on tensors failed.
     #[error(transparent)]
     Kernels(#[from] retcon_kernels::Error),
+}
+
+/// What is there instead.
+fn only(found: &[&str]) -> String {
+    if found.is_empty() { String::new() } else { format!(", only {}", found.join(" and ")) }
 }
 
 /// A result of this crate.

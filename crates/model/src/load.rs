@@ -14,7 +14,7 @@ use crate::family::Family;
 use crate::layout::{Form, Layout, Rule};
 use crate::model::{Options, Precision};
 use crate::random::Random;
-use crate::spec::Spec;
+use crate::spec::{Head, Spec};
 use crate::weight_id::{Part, WeightId};
 use crate::weights::{HIDDEN, Param, Weights};
 
@@ -77,9 +77,7 @@ impl Source {
     pub(crate) fn copies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let tensors = &self.checkpoint.tensors;
         let repeats = move |copy: &str| match (tensors.get(copy), tensors.get(name)) {
-            (Some(a), Some(b)) => {
-                a.format() == b.format() && a.shape() == b.shape() && **a.bytes() == **b.bytes()
-            }
+            (Some(a), Some(b)) => same(a, b),
             _ => false,
         };
         let copies = self.plan.copies.iter().filter(move |(of, copy)| of == name && repeats(copy));
@@ -115,8 +113,17 @@ fn hash(head: &str, tensor: &Stored) -> String {
 /// Reads the spec, finds every weight and holds it as `options` ask.
 pub(crate) fn load(checkpoint: &Checkpoint, options: &Options) -> Result<(Spec, Weights, Plan)> {
     let family = Family::of(&checkpoint.config)?;
-    let spec = (family.spec)(checkpoint)?;
-    let layout = (family.layout)(&spec, checkpoint.container);
+    let mut spec = (family.spec)(checkpoint)?;
+    let mut layout = (family.layout)(&spec, checkpoint.container);
+    if let Some(head) = other_head(checkpoint, &spec, &layout) {
+        tracing::warn!(
+            "{}: the settings tie the head to the embedding, but `{head}` is there and differs from \
+             it; the two are kept apart",
+            checkpoint.path.display(),
+        );
+        untie(&mut spec);
+        layout = (family.layout)(&spec, checkpoint.container);
+    }
     let plan = plan(checkpoint, &spec, &layout)?;
     let mut params = BTreeMap::new();
     for (&id, (name, form)) in &plan.places {
@@ -136,6 +143,32 @@ pub(crate) fn load(checkpoint: &Checkpoint, options: &Options) -> Result<(Spec, 
         params.insert(id, Param::new(fresh(id, &spec, &mut random, &options.device)?.into()));
     }
     Ok((spec, Weights::new(params, options.device.clone()), plan))
+}
+
+/// The tensor of a head of its own, where the settings say that the model has none: it was trained
+/// apart from the embedding, and transformers, too, believes the tensors.
+fn other_head(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Option<&'static str> {
+    if !matches!(spec.head, Head::Plain { tied: true, .. }) {
+        return None;
+    }
+    let rule = layout.rules.iter().find(|rule| rule.part == Part::Embed)?;
+    let prefix = prefix(checkpoint, spec, layout);
+    let name = rule.tensor_name(spec, WeightId::global(Part::Embed), prefix);
+    let embed = checkpoint.tensors.get(&name)?;
+    let mut copies = layout.copies.iter().filter(|(part, _)| *part == Part::Embed);
+    let differs = |copy: &str| checkpoint.tensors.get(copy).is_some_and(|head| !same(head, embed));
+    copies.find(|(_, copy)| differs(copy)).map(|(_, copy)| *copy)
+}
+
+fn untie(spec: &mut Spec) {
+    if let Head::Plain { tied, .. } = &mut spec.head {
+        *tied = false;
+    }
+}
+
+/// Whether two tensors are the same, to the byte.
+fn same(a: &Stored, b: &Stored) -> bool {
+    a.format() == b.format() && a.shape() == b.shape() && **a.bytes() == **b.bytes()
 }
 
 /// Finds the tensor of every weight, and a weight for every tensor.

@@ -6,6 +6,7 @@
 mod byte_level;
 mod gguf;
 mod hf;
+mod pre_tokenizer;
 mod sentencepiece;
 mod wordpiece;
 
@@ -67,7 +68,7 @@ impl Tokenizer {
     /// The tokenizer in the files of the Hugging Face folder at `folder`.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] where `tokenizer.json` is missing or broken.
+    /// [`Error::NoTokenizer`] where `tokenizer.json` is missing, [`Error::Tokenizer`] where it is broken.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         hf::build(folder)
     }
@@ -75,7 +76,7 @@ impl Tokenizer {
     /// The tokenizer that `metadata`, from the GGUF file at `path`, describes.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] where it is of an unknown kind or broken.
+    /// [`Error::Tokenizer`] where it is of an unknown kind or broken; [`Error::UnknownPreTokenizer`].
     pub fn from_gguf(path: &Path, metadata: &Metadata) -> Result<Self> {
         gguf::build(path, metadata)
     }

@@ -11,7 +11,7 @@ use super::dir::{Dir, FACT, fixture, text};
 
 /// Damages a model, and expects `message` and `hint` of every command that opens it.
 #[track_caller]
-fn check(name: &str, damage: impl FnOnce(&Path), message: &str, hint: &str) {
+pub(crate) fn check(name: &str, damage: impl FnOnce(&Path), message: &str, hint: &str) {
     let dir = Dir::new();
     let model = dir.copy(name);
     damage(&model);
@@ -26,7 +26,7 @@ fn check(name: &str, damage: impl FnOnce(&Path), message: &str, hint: &str) {
 }
 
 /// Sets `key` of the model's `config.json`.
-fn configure(model: &Path, key: &str, value: Value) {
+pub(crate) fn configure(model: &Path, key: &str, value: Value) {
     let path = model.join("config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     config[key] = value;
@@ -61,7 +61,14 @@ fn a_folder_without_a_shard() {
 #[test]
 fn a_folder_without_tokenizer() {
     let damage = |model: &Path| fs::remove_file(model.join("tokenizer.json")).unwrap();
-    check("llama", damage, "tokenizer", "");
+    check("llama", damage, "llama has no tokenizer.json\n", "hint: transformers makes one");
+    let damage = |model: &Path| {
+        fs::remove_file(model.join("tokenizer.json")).unwrap();
+        fs::write(model.join("vocab.json"), "{}").unwrap();
+        fs::write(model.join("merges.txt"), "").unwrap();
+    };
+    let message = "llama has no tokenizer.json, only vocab.json and merges.txt";
+    check("llama", damage, message, "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)");
 }
 
 #[test]
@@ -82,7 +89,7 @@ fn a_setting_of_the_wrong_type() {
 }
 
 /// Puts a copy of the tensor `from` at `to`, or takes away `to` where there is none.
-fn retensor(from: Option<&'static str>, to: &'static str) -> impl FnOnce(&Path) {
+pub(crate) fn retensor(from: Option<&'static str>, to: &'static str) -> impl FnOnce(&Path) {
     move |model| {
         let path = model.join("model.safetensors");
         let opened = safetensors::open(&path).unwrap();

@@ -12,6 +12,7 @@ mod experiment;
 mod formats;
 mod hub;
 mod inspect;
+mod kinds;
 mod locate;
 mod merge;
 mod stack;

@@ -9,7 +9,7 @@ use retcon_kernels::stored::Stored;
 use serde_json::{Map, Value};
 
 use super::file::TensorFile;
-use super::{Config, safetensors};
+use super::{Config, kinds, safetensors};
 use crate::atomic;
 use crate::error::{Error, Result};
 
@@ -24,21 +24,27 @@ const OTHER_WEIGHTS: [&str; 5] = ["bin", "h5", "msgpack", "onnx", "pt"];
 ///
 /// # Errors
 /// [`Error::NoConfig`]; [`Error::UnknownContainer`] where the weights are in no format that can be
-/// read; [`Error::MissingPart`] and [`Error::MissingTensor`] where the index promises too much.
+/// read; [`Error::MissingPart`] and [`Error::MissingTensor`] where the index promises too much;
+/// [`Error::Adapter`], [`Error::Quantized`] and [`Error::Classifier`] where it is no model to edit.
 pub(super) fn open(folder: &Path) -> Result<(Config, Vec<TensorFile>)> {
     let config = folder.join(CONFIG);
     if !config.is_file() {
+        kinds::check_folder(folder)?;
         return Err(Error::NoConfig { folder: folder.to_owned() });
     }
     let config = Config::read(&config)?;
+    kinds::check_settings(&config)?;
     let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
     let files = if single.is_file() {
         vec![safetensors::open(&single)?.file]
     } else if index.is_file() {
         open_shards(&index)?
     } else {
+        kinds::check_folder(folder)?;
         return Err(no_weights(folder));
     };
+    let names = files.iter().flat_map(TensorFile::tensors).map(|(name, _)| name);
+    kinds::check_tensors(folder, names)?;
     Ok((config, files))
 }
 
@@ -57,6 +63,18 @@ fn no_weights(folder: &Path) -> Error {
 
 fn is_other_weights(file: &Path) -> bool {
     file.extension().and_then(OsStr::to_str).is_some_and(|end| OTHER_WEIGHTS.contains(&end))
+}
+
+/// Whether the file `name` of the folder `source` has weights and is none of `files`, which the model
+/// is read from: they stay as they were before an edit.
+fn is_stale(name: &Path, source: &Path, files: &[TensorFile]) -> bool {
+    let ends_in = |ends: &[&str]| {
+        name.extension().and_then(OsStr::to_str).is_some_and(|end| ends.contains(&end))
+    };
+    let is_read = || files.iter().any(|file| file.path() == source.join(name));
+    ends_in(&OTHER_WEIGHTS)
+        || ends_in(&["gguf", "pth", "ckpt"])
+        || ends_in(&["safetensors"]) && !is_read()
 }
 
 fn is_in_hidden_folder(file: &Path) -> bool {
@@ -114,7 +132,7 @@ pub(super) fn export(
     out: &Path,
     replacements: &BTreeMap<String, Stored>,
 ) -> Result<()> {
-    copy(source, out, |name, to| {
+    copy(source, files, out, |name, to| {
         let from = source.join(name);
         match files.iter().find(|file| file.path() == from) {
             Some(file) => atomic::write(to, |to| file.write_with(replacements, to)),
@@ -135,7 +153,7 @@ pub(super) fn export_with_head(
     tensors: &BTreeMap<String, Stored>,
     architecture: Option<&str>,
 ) -> Result<()> {
-    copy(source, out, |name, to| {
+    copy(source, files, out, |name, to| {
         let from = source.join(name);
         let is_first = files.first().is_some_and(|file| file.path() == from);
         if is_first {
@@ -165,9 +183,10 @@ fn of_architecture(json: &[u8], path: &Path, architecture: Option<&str>) -> Resu
 }
 
 /// Makes the folder `out`, whole or not at all, of the files of `source`, each as `write` writes
-/// it (its name within the folder, and where it goes).
+/// it (its name within the folder, and where it goes). The model is read from `files`.
 fn copy(
     source: &Path,
+    files: &[TensorFile],
     out: &Path,
     mut write: impl FnMut(&Path, &Path) -> Result<()>,
 ) -> Result<()> {
@@ -180,7 +199,7 @@ fn copy(
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent).map_err(Error::io(out))?;
             }
-            if is_other_weights(name) {
+            if is_stale(name, source, files) {
                 tracing::warn!(file = %name.display(), "carried along without the edit");
             }
             write(name, &to)?;

@@ -4,6 +4,7 @@ pub mod config;
 mod file;
 pub mod gguf;
 mod hf;
+mod kinds;
 pub mod safetensors;
 
 use std::collections::BTreeMap;
@@ -97,10 +98,12 @@ impl Checkpoint {
         let mut opened = parts.iter().map(|part| gguf::open(part)).collect::<Result<Vec<_>>>()?;
         // What later parts say of themselves is only which parts they are.
         let metadata = std::mem::take(&mut opened[0].metadata);
+        kinds::check_metadata(path, &metadata)?;
         let files: Vec<_> = opened.into_iter().map(|gguf| gguf.file).collect();
         let tensors = file::merge(&files)?;
         let path = files[0].path().to_owned();
         let config = gguf::config(&path, &metadata, &tensors)?;
+        kinds::check_scaling(&config, |name| tensors.contains_key(name))?;
         Ok(Self { path, container: Container::Gguf, config, tensors, files, metadata })
     }
 
@@ -113,10 +116,16 @@ impl Checkpoint {
         self.tensors.get(name).ok_or_else(missing)
     }
 
+    /// Whether it is written again as a folder, as it is where it is one, or a GGUF of several parts.
+    pub fn is_folder(&self) -> bool {
+        self.container == Container::HuggingFace || self.files.len() > 1
+    }
+
     /// Builds the tokenizer.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] where there is none, or one of an unknown kind.
+    /// [`Error::NoTokenizer`] where there is none; [`Error::Tokenizer`] where it is broken or of an
+    /// unknown kind, [`Error::UnknownPreTokenizer`].
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         match self.container {
             Container::HuggingFace => Tokenizer::from_folder(&self.path),
@@ -127,7 +136,7 @@ impl Checkpoint {
     /// Writes the checkpoint again at `out` with the tensors of `replacements`, each of the type
     /// and shape of the one that it replaces; everything else stays as it was, byte for byte.
     ///
-    /// `out` becomes a folder for a folder and for a GGUF of several parts, otherwise a file.
+    /// `out` becomes a folder where [`Checkpoint::is_folder`], otherwise a file.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] and [`Error::TensorMismatch`] for a replacement that doesn't fit;

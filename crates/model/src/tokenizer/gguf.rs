@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokenizers::AddedToken;
 
+use super::pre_tokenizer::Pre;
 use super::{Special, Tokenizer, byte_level, sentencepiece, wordpiece};
 use crate::checkpoint::gguf::Metadata;
 use crate::error::{Error, Result};
@@ -59,17 +60,28 @@ impl Source<'_> {
 }
 
 pub(super) fn build(path: &Path, metadata: &Metadata) -> Result<Tokenizer> {
-    build_any(metadata)
-        .map_err(Error::tokenizer(path))
-        .and_then(|(inner, special)| Tokenizer::new(path, inner, special))
+    let (inner, special) =
+        build_any(path, metadata).map_err(|error| match error.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => Error::tokenizer(path)(other),
+        })?;
+    Tokenizer::new(path, inner, special)
 }
 
-fn build_any(metadata: &Metadata) -> tokenizers::Result<(tokenizers::Tokenizer, Special)> {
+fn build_any(
+    path: &Path,
+    metadata: &Metadata,
+) -> tokenizers::Result<(tokenizers::Tokenizer, Special)> {
     let kind = metadata.text("tokenizer.ggml.model").ok_or("the file has none")?;
     let tokens = metadata.list("tokenizer.ggml.tokens").ok_or("the file has no tokens")?;
     let mut source = Source { metadata, tokens: tokens.texts().collect() };
     let mut built = match kind {
-        "gpt2" => byte_level::build(&source)?,
+        "gpt2" => {
+            let pre = metadata.text("tokenizer.ggml.pre").unwrap_or_default();
+            let unknown =
+                || Error::UnknownPreTokenizer { path: path.to_owned(), found: pre.to_owned() };
+            byte_level::build(&source, Pre::of(pre).ok_or_else(unknown)?)?
+        }
         "llama" => sentencepiece::build(&source)?,
         "bert" => {
             wordpiece::restore(&mut source.tokens);

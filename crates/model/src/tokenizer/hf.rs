@@ -8,13 +8,17 @@ use super::{Special, Tokenizer};
 use crate::checkpoint::Config;
 use crate::error::{Error, Result};
 
+/// What tokenizers are kept in that transformers makes a `tokenizer.json` of.
+const OLDER: [&str; 4] = ["tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"];
+
 /// What masks are called where no file says which token is one.
 const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
 
 pub(super) fn build(folder: &Path) -> Result<Tokenizer> {
     let path = folder.join("tokenizer.json");
     if !path.is_file() {
-        return Err(Error::tokenizer(&path)("there is no such file"));
+        let found = OLDER.into_iter().filter(|name| folder.join(name).is_file()).collect();
+        return Err(Error::NoTokenizer { folder: folder.to_owned(), found });
     }
     let mut inner = tokenizers::Tokenizer::from_file(&path).map_err(Error::tokenizer(&path))?;
     let (prefix, suffix) = frame(&mut inner).map_err(Error::tokenizer(&path))?;

@@ -55,22 +55,25 @@ fn decoder(add_space: bool) -> Result<DecoderWrapper> {
 }
 
 /// The merges that have the effect of the scores: every way to make a piece of two others, those
-/// of the best piece first, in the order of transformers' `generate_merges`.
+/// of the best piece first, and of equally good ones that with the lower id: files that were made
+/// of a `tokenizer.json`, which has no scores, give every piece the same, and have them in the order of
+/// the merges. Ways to make one piece are in the order of transformers' `generate_merges`.
 fn merges(tokens: &[String], scores: &[f64]) -> Vec<(String, String)> {
     struct Merge<'a> {
         score: f64,
+        piece: usize,
         ids: (usize, usize),
         halves: (&'a str, &'a str),
     }
     #[expect(clippy::disallowed_types, reason = "looked up, never walked")]
     let ids: HashMap<&str, usize> = tokens.iter().map(String::as_str).zip(0..).collect();
     let mut merges = Vec::new();
-    for (piece, &score) in tokens.iter().zip(scores) {
-        let cuts = piece.char_indices().skip(1).map(|(at, _)| piece.split_at(at));
+    for (piece, (text, &score)) in tokens.iter().zip(scores).enumerate() {
+        let cuts = text.char_indices().skip(1).map(|(at, _)| text.split_at(at));
         let mut of_piece: Vec<_> = cuts
             .filter_map(|halves| {
                 let ids = (*ids.get(halves.0)?, *ids.get(halves.1)?);
-                Some(Merge { score, ids, halves })
+                Some(Merge { score, piece, ids, halves })
             })
             .collect();
         of_piece.sort_by_key(|merge| merge.ids);
@@ -78,6 +81,9 @@ fn merges(tokens: &[String], scores: &[f64]) -> Vec<(String, String)> {
     }
     let lengths =
         |merge: &Merge<'_>| (merge.halves.0.chars().count(), merge.halves.1.chars().count());
-    merges.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| lengths(b).cmp(&lengths(a))));
+    merges.sort_by(|a, b| {
+        let of_pieces = b.score.total_cmp(&a.score).then(a.piece.cmp(&b.piece));
+        of_pieces.then_with(|| lengths(b).cmp(&lengths(a)))
+    });
     merges.into_iter().map(|merge| (merge.halves.0.into(), merge.halves.1.into())).collect()
 }

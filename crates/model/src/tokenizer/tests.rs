@@ -11,12 +11,17 @@ fn open(sample: &Sample) -> Result<Tokenizer> {
 
 /// GPT-2's tokens for a few words; `é` is two bytes, which read `Ã©`.
 fn byte_level() -> Sample {
-    let tokens = ["<s>", "</s>", "a", "b", "c", "Ġ", "1", "Ã", "©", "ab", "Ġab", "Ã©", "<mask>"];
+    cut_as("smollm")
+}
+
+fn cut_as(pre: &str) -> Sample {
+    let tokens =
+        ["<s>", "</s>", "a", "b", "c", "Ġ", "1", "Ã", "©", "ab", "Ġab", "Ã©", "<mask>", "aa"];
     Sample::default()
         .text("tokenizer.ggml.model", "gpt2")
-        .text("tokenizer.ggml.pre", "smollm")
+        .text("tokenizer.ggml.pre", pre)
         .texts("tokenizer.ggml.tokens", &tokens)
-        .ints("tokenizer.ggml.token_type", &[3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 4])
+        .ints("tokenizer.ggml.token_type", &[3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 4, 1])
         .texts("tokenizer.ggml.merges", &["a b", "Ġ ab", "Ã ©"])
         .u32("tokenizer.ggml.bos_token_id", 0)
         .u32("tokenizer.ggml.eos_token_id", 1)
@@ -76,7 +81,7 @@ fn a_decoder_is_surrounded_as_its_metadata_says() {
     let plain = open(&byte_level()).unwrap();
     assert_eq!((plain.prefix(), plain.suffix()), (&[][..], &[][..]));
     assert_eq!((plain.bos(), plain.adds_bos()), (Some(0), false));
-    assert_eq!((plain.eos(), plain.mask(), plain.n_vocab()), (&[1][..], Some(12), 13));
+    assert_eq!((plain.eos(), plain.mask(), plain.n_vocab()), (&[1][..], Some(12), 14));
     let marked = open(&byte_level().bool("tokenizer.ggml.add_bos_token", true)).unwrap();
     assert_eq!((marked.prefix(), marked.adds_bos()), (&[0][..], true));
 }
@@ -100,6 +105,20 @@ fn sentencepiece_without_a_space_before_texts_continues_with_one() {
     assert_eq!(tokenizer.decode(&[10, 8]).unwrap(), "ab a");
 }
 
+/// As converters write them that find a `tokenizer.json`, which has merges and no scores.
+#[test]
+fn pieces_of_one_score_are_made_in_the_order_of_their_ids() {
+    let tokens = ["<unk>", "a", "b", "c", "d", "ab", "cd", "abc"];
+    let sample = Sample::default()
+        .text("tokenizer.ggml.model", "llama")
+        .texts("tokenizer.ggml.tokens", &tokens)
+        .floats("tokenizer.ggml.scores", &[-1000.0; 8])
+        .ints("tokenizer.ggml.token_type", &[2, 1, 1, 1, 1, 1, 1, 1])
+        .u32("tokenizer.ggml.unknown_token_id", 0)
+        .bool("tokenizer.ggml.add_space_prefix", false);
+    assert_eq!(open(&sample).unwrap().encode("abcd").unwrap().ids, [5, 6]);
+}
+
 #[test]
 fn wordpiece_is_framed_and_ignores_case_and_spaces() {
     let tokenizer = open(&wordpiece()).unwrap();
@@ -108,6 +127,29 @@ fn wordpiece_is_framed_and_ignores_case_and_spaces() {
     assert_eq!((tokenizer.prefix(), tokenizer.suffix()), (&[1][..], &[2][..]));
     assert_eq!(tokenizer.mask(), Some(3));
     assert_eq!(tokenizer.token(6).as_deref(), Some("##s"));
+}
+
+/// A guess would make tokens that the model never saw, and nobody would notice.
+#[test]
+fn an_unknown_pre_tokenizer_is_refused_by_its_name() {
+    let error = open(&cut_as("nobody-knows")).unwrap_err();
+    assert!(
+        matches!(&error, Error::UnknownPreTokenizer { found, .. } if found == "nobody-knows"),
+        "{error}"
+    );
+    for known in ["", "default", "tekken"] {
+        open(&cut_as(known)).unwrap();
+    }
+}
+
+#[test]
+fn words_of_tekken_are_tokens_whole_and_sequences_have_a_mark() {
+    let tokenizer = open(&cut_as("tekken")).unwrap();
+    assert_eq!(tokenizer.prefix(), [0]);
+    // The merges alone would leave it in two.
+    assert_eq!(tokenizer.encode("aa").unwrap().ids, [13]);
+    let merged = open(&byte_level()).unwrap();
+    assert_eq!(merged.encode("aa").unwrap().ids, [2, 2]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use candle_core::DType;
 use retcon_kernels::stored::{Bytes, Format, Stored};
 use retcon_model::checkpoint::safetensors;
+use retcon_model::generate::{Sampling, candidates};
 use retcon_model::{Batch, Checkpoint, Container, Error, Model, Options, Precision};
 
 use crate::{fixture, model};
@@ -15,12 +16,7 @@ use crate::{fixture, model};
 fn broken(change: impl FnOnce(&mut BTreeMap<String, Stored>)) -> Error {
     let folder = tempfile::tempdir().unwrap();
     copy(&fixture("llama"), folder.path());
-    let path = folder.path().join("model.safetensors");
-    let file = safetensors::open(&path).unwrap().file;
-    let mut tensors: BTreeMap<String, Stored> =
-        file.tensors().map(|(name, stored)| (name.to_owned(), stored.clone())).collect();
-    change(&mut tensors);
-    safetensors::write(&path, &tensors, &BTreeMap::new()).unwrap();
+    retensor(&folder.path().join("model.safetensors"), change);
     Model::open(folder.path(), &Options::default()).unwrap_err()
 }
 
@@ -42,12 +38,85 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn small(shape: &[usize]) -> Stored {
-    let bytes = vec![0; 4 * shape.iter().product::<usize>()];
+fn f32s(shape: &[usize], numbers: &[f32]) -> Stored {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
     Stored::new(Format::F32, shape.to_vec(), Bytes::from(bytes)).unwrap()
 }
 
+fn small(shape: &[usize]) -> Stored {
+    f32s(shape, &vec![0.0; shape.iter().product()])
+}
+
 const DOWN: &str = "model.layers.1.mlp.down_proj.weight";
+
+/// Adds or changes tensors of the file at `path`.
+fn retensor(path: &Path, change: impl FnOnce(&mut BTreeMap<String, Stored>)) {
+    let file = safetensors::open(path).unwrap().file;
+    let mut tensors: BTreeMap<String, Stored> =
+        file.tensors().map(|(name, stored)| (name.to_owned(), stored.clone())).collect();
+    change(&mut tensors);
+    safetensors::write(path, &tensors, &BTreeMap::new()).unwrap();
+}
+
+/// Whether its head is tied, and the logits after a few tokens.
+fn head_of(folder: &Path) -> (bool, Vec<f32>) {
+    let model = Model::open(folder, &Options::default()).unwrap();
+    let x = model.run(&Batch::new([[5, 6, 7]]).unwrap(), &[2], &mut ()).unwrap();
+    let logits = model.logits(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    (model.spec().head.is_tied(), logits)
+}
+
+/// Fine-tuning sometimes unties a head and leaves the setting; transformers believes the tensors.
+#[test]
+fn a_head_that_differs_from_the_embedding_is_used_whatever_the_settings_say() {
+    for (name, file, embed) in [
+        ("gpt2", "model.safetensors", "wte.weight"),
+        ("llama-tied", "model-00001-of-00002.safetensors", "model.embed_tokens.weight"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&fixture(name), folder.path());
+        let (file, settings) = (folder.path().join(file), folder.path().join("config.json"));
+        let tied = head_of(folder.path());
+        assert!(tied.0, "{name}");
+
+        retensor(&file, |tensors| {
+            drop(tensors.insert("lm_head.weight".into(), tensors[embed].clone()))
+        });
+        assert_eq!(head_of(folder.path()), tied, "{name}: a copy changes nothing");
+
+        retensor(&file, |tensors| {
+            let mut numbers = tensors[embed].to_vec_f32();
+            numbers.reverse();
+            drop(tensors.insert("lm_head.weight".into(), f32s(tensors[embed].shape(), &numbers)));
+        });
+        let apart = head_of(folder.path());
+        assert!(!apart.0 && apart.1 != tied.1, "{name}");
+
+        let text = fs::read_to_string(&settings).unwrap();
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        config["tie_word_embeddings"] = false.into();
+        fs::write(&settings, config.to_string()).unwrap();
+        assert_eq!(head_of(folder.path()), apart, "{name}: as if the settings said so");
+    }
+}
+
+/// Greedy decoding would find the largest of no numbers.
+#[test]
+fn a_model_with_a_weight_that_is_no_number_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&fixture("llama"), folder.path());
+    retensor(&folder.path().join("model.safetensors"), |tensors| {
+        let old = &tensors["model.norm.weight"];
+        let mut numbers = old.to_vec_f32();
+        numbers[0] = f32::NAN;
+        drop(tensors.insert("model.norm.weight".into(), f32s(old.shape(), &numbers)));
+    });
+    let model = Model::open(folder.path(), &Options::default()).unwrap();
+    let said = model.complete("a b", &Sampling::greedy(3));
+    assert!(matches!(said, Err(Error::NotFiniteLogits)), "{said:?}");
+    let listed = candidates(&model, &Batch::new([[5, 6]]).unwrap(), 1, 3);
+    assert!(matches!(listed, Err(Error::NotFiniteLogits)), "{listed:?}");
+}
 
 #[test]
 fn a_missing_tensor_is_named() {
