@@ -18,7 +18,7 @@ pub struct Sampling {
     pub temperature: f64,
     /// Draws from so many of the most likely tokens; 0 from all.
     pub top_k: usize,
-    /// Of everything random.
+    /// Seed of all random choices.
     pub seed: u64,
 }
 
@@ -56,7 +56,7 @@ impl Model {
 /// returns `false` the sequence ends.
 ///
 /// # Errors
-/// [`Error::NotADecoder`], or what the forward pass reports.
+/// [`Error::NotADecoder`], [`Error::NotFiniteLogits`], or what the forward pass reports.
 pub fn generate(
     model: &Model,
     prompts: &[Vec<u32>],
@@ -69,22 +69,43 @@ pub fn generate(
     if prompts.is_empty() || sampling.n_tokens == 0 {
         return Ok(vec![Vec::new(); prompts.len()]);
     }
+    let (past, logits) = begin(model, prompts)?;
+    drawn(model, past, logits, sampling, seen, check_finite)
+}
+
+/// Runs `prompts`, one after another: what [`go_on`] goes on from.
+///
+/// # Errors
+/// What the forward pass reports.
+pub fn begin(model: &Model, prompts: &[Vec<u32>]) -> Result<(Past, Tensor)> {
     let mut past = Past::new(model.spec().n_blocks, prompts.len());
     let logits = model.extend(&mut past, &Batch::new(prompts)?)?;
-    go_on(model, past, logits, sampling, seen)
+    Ok((past, logits))
 }
 
 /// As [`generate`], after prompts that have been run: `past` is what [`Model::extend`] made of them, and
-/// `logits` what it gave, `[n_prompts, n_vocab]`.
+/// `logits` what it gave, `[n_prompts, n_vocab]`. A model that an edit has destroyed says something here
+/// too, so that it can be measured.
 ///
 /// # Errors
 /// What the forward pass reports.
 pub fn go_on(
     model: &Model,
+    past: Past,
+    logits: Tensor,
+    sampling: &Sampling,
+    seen: impl FnMut(usize, u32) -> bool,
+) -> Result<Vec<Vec<u32>>> {
+    drawn(model, past, logits, sampling, seen, |_| Ok(()))
+}
+
+fn drawn(
+    model: &Model,
     mut past: Past,
     mut logits: Tensor,
     sampling: &Sampling,
     mut seen: impl FnMut(usize, u32) -> bool,
+    check: fn(&[f32]) -> Result<()>,
 ) -> Result<Vec<Vec<u32>>> {
     let mut continuations = vec![Vec::new(); past.lengths().len()];
     let mut random = Random::new(sampling.seed);
@@ -93,6 +114,7 @@ pub fn go_on(
         let rows = logits.to_vec2::<f32>()?;
         let (mut kept, mut still_open, mut next) = (Vec::new(), Vec::new(), Vec::new());
         for (row, (&index, logits)) in open.iter().zip(&rows).enumerate() {
+            check(logits)?;
             let token = draw(logits, sampling, &mut random);
             if model.tokenizer().eos().contains(&token) {
                 continue;
@@ -121,12 +143,13 @@ pub fn go_on(
 /// there.
 ///
 /// # Errors
-/// What the forward pass reports.
+/// [`Error::NotFiniteLogits`], or what the forward pass reports.
 pub fn candidates(model: &Model, batch: &Batch, at: u32, n: usize) -> Result<Vec<Candidate>> {
     let x = model.run(batch, &[at], &mut ())?;
     let log_probs = log_softmax(&model.logits(&x)?)?;
     let log_probs = log_probs.flatten_all().and_then(|row| row.to_vec1::<f32>());
     let log_probs = log_probs?;
+    check_finite(&log_probs)?;
     let mut tokens: Vec<u32> = (0..log_probs.len() as u32).collect();
     let n = n.min(tokens.len());
     let descending = |a: &u32, b: &u32| log_probs[*b as usize].total_cmp(&log_probs[*a as usize]);
@@ -138,6 +161,14 @@ pub fn candidates(model: &Model, batch: &Batch, at: u32, n: usize) -> Result<Vec
     let candidate =
         |token: u32| Candidate { token, log_prob: f64::from(log_probs[token as usize]) };
     Ok(tokens.into_iter().map(candidate).collect())
+}
+
+/// Whatever is drawn from numbers that are none would look like an answer.
+fn check_finite(logits: &[f32]) -> Result<()> {
+    match logits.iter().all(|logit| logit.is_finite()) {
+        true => Ok(()),
+        false => Err(Error::NotFiniteLogits),
+    }
 }
 
 fn draw(logits: &[f32], sampling: &Sampling, random: &mut Random) -> u32 {

@@ -1,5 +1,9 @@
 //! `ask`: texts, likely tokens, fillings of masks.
 
+use std::fs;
+
+use serde_json::Value;
+
 use super::dir::{Dir, PROMPT, fixture, text};
 
 #[test]
@@ -64,4 +68,23 @@ fn precision_and_threads_can_be_chosen() {
     dir.run(["ask", text(&model), "x", "--device", "tpu"])
         .exits(2)
         .complains("--device: expected cpu, cuda, cuda:N or metal, found: tpu");
+}
+
+#[test]
+fn a_model_whose_weights_are_no_numbers_has_no_answers() {
+    let dir = Dir::new();
+    let model = dir.copy("llama");
+    let path = model.join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let head = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let json: Value = serde_json::from_slice(&bytes[8..8 + head]).unwrap();
+    let norm = &json["model.norm.weight"];
+    assert_eq!(norm["dtype"], "F32");
+    let at = 8 + head + norm["data_offsets"][0].as_u64().unwrap() as usize;
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(path, bytes).unwrap();
+    for args in [vec!["--tokens", "3"], vec!["--top", "3", "--json"]] {
+        let run = dir.run(["ask", text(&model), PROMPT].into_iter().chain(args)).exits(1);
+        run.complains("logits that are not finite").complains("hint: some weight of the model");
+    }
 }

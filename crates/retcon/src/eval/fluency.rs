@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use retcon_model::Model;
-use retcon_model::generate::{Sampling, generate};
+use retcon_model::generate::{Sampling, begin, go_on};
 
 use super::answer::normalized;
 use crate::error::Result;
@@ -27,7 +27,8 @@ pub fn write(model: &Model, prompts: &[&str], n_tokens: usize, seed: u64) -> Res
         .collect::<Result<Vec<_>, _>>()?;
     let sampling = Sampling { n_tokens, temperature: 1.0, top_k: 5, seed };
     let mut lengths: Vec<usize> = openings.iter().map(Vec::len).collect();
-    let written = generate(model, &openings, &sampling, |index, _| {
+    let (past, logits) = begin(model, &openings)?;
+    let written = go_on(model, past, logits, &sampling, |index, _| {
         lengths[index] += 1;
         lengths[index] < n_tokens
     })?;
