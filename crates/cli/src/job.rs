@@ -324,9 +324,8 @@ fn merge(args: args::Merge) -> Result<Merge> {
 
 fn inspect(what: &str) -> Result<Inspect> {
     let path = Path::new(what);
-    // Models are folders, stack files or GGUF files.
-    let is_gguf = path.extension().is_some_and(|end| end == "gguf");
-    Ok(if path.is_file() && !is_json(path) && !is_gguf {
+    let is_named_so = path.extension().is_some_and(|end| end == "safetensors");
+    Ok(if path.is_file() && (is_named_so || Delta::load(path).is_ok()) {
         Inspect::Delta(path.to_owned())
     } else {
         Inspect::Model(ModelRef::parse(what)?)

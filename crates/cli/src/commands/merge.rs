@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use retcon::Model;
 use retcon::data::Fact;
 use retcon::eval::report::already_said;
-use retcon::model::Container;
 use retcon::model::delta::merge::{Rounding, merge};
 use serde_json::json;
 
@@ -82,9 +81,9 @@ pub(crate) fn run(shell: &Shell, job: &Merge) -> Result<Outcome> {
 /// Whether a checkpoint of `model` can be found again at `out`: a file by its ending, or a folder.
 pub(crate) fn is_of_its_kind(out: &Path, model: &Model) -> Result<()> {
     let names_file = out.extension().is_some_and(|end| end == "gguf");
-    let (what, instead) = match (model.source().checkpoint.container, names_file) {
-        (Container::Gguf, false) => ("a GGUF file", "a name that ends in .gguf"),
-        (Container::HuggingFace, true) => ("a folder", "a name that does not end in .gguf"),
+    let (what, instead) = match (model.source().checkpoint.is_folder(), names_file) {
+        (false, false) => ("a GGUF file", "a name that ends in .gguf"),
+        (true, true) => ("a folder", "a name that does not end in .gguf"),
         _ => return Ok(()),
     };
     let what = format!("--out: a checkpoint of this model is {what}, found: {}", out.display());
