@@ -117,3 +117,29 @@ fn what_can_not_be_read_is_measured_again_and_the_rest_stays() {
     assert_eq!(timeless(summarize(&store).unwrap()), undisturbed);
     assert_eq!(store.mend().unwrap(), 0);
 }
+
+#[test]
+fn a_store_that_lacks_a_case_or_its_plan_is_damaged() {
+    for statement in ["DELETE FROM cases WHERE idx = 2", "DELETE FROM plan", "DROP TABLE jobs"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.sqlite");
+        whole(&path, &plan(&["single"]), 3);
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        db.execute_batch(statement).unwrap();
+        drop(db);
+        let error = summarize(&Store::open_to_read(&path).unwrap()).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{statement}: {error}");
+    }
+}
+
+#[test]
+fn the_database_of_another_program_is_not_even_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.sqlite");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    let before = fs::read(&path).unwrap();
+    assert!(matches!(Store::open(&path), Err(Error::NotAStore { .. })));
+    assert!(Store::create(&path, &plan(&[]), &[], &[]).is_err());
+    assert_eq!(fs::read(&path).unwrap(), before);
+}

@@ -278,3 +278,35 @@ fn places_that_cannot_be_written_to() {
     let run = dir.run(["edit", text(&model), FACT, "--out", "no/folder/a.safetensors"]).exits(1);
     run.complains("there is no folder no/folder to write to");
 }
+
+#[test]
+fn nothing_is_written_over_what_is_read() {
+    let dir = Dir::new();
+    let model = dir.copy("llama-tied");
+    dir.edit(&model, "a.safetensors");
+    let settings = format!("{}/config.json", text(&model));
+    let kept = fs::read(dir.path(&settings)).unwrap();
+    let out = ["stats", text(&model), "--blocks", "0", "--tokens", "10", "--out", &settings];
+    dir.run(out).exits(1).complains("exists already, and is no statistics");
+    dir.run(["demo", "--model", text(&model), "--out", &settings])
+        .exits(1)
+        .complains("exists already, and is no delta");
+    for read in ["a.safetensors", &settings] {
+        let run = dir.run(["verify", text(&model), "a.safetensors", "--markdown", read]).exits(1);
+        run.complains("is read here, and would be written over");
+    }
+    assert_eq!(fs::read(dir.path(&settings)).unwrap(), kept);
+}
+
+#[test]
+fn the_set_of_the_program_is_read_under_its_name_alone() {
+    let dir = Dir::new();
+    dir.run(["data", "nowhere", "--from", "own"]).exits(1).complains("expected the path `world`");
+    dir.run(["data", "world", "--from", "own"]).ok();
+}
+
+#[test]
+fn no_more_threads_are_started_than_can_run() {
+    let dir = Dir::new();
+    dir.run(["--threads", "100000", "methods"]).exits(2).complains("expected at most 1024");
+}

@@ -112,3 +112,42 @@ fn what_is_no_stack_is_told() {
     let config = fixture("llama").join("config.json");
     dir.run(["ask", text(&config), "x"]).exits(1).complains("is no stack file");
 }
+
+#[test]
+fn stacks_are_changed_by_one_process_at_a_time() {
+    let dir = Dir::new();
+    let model = dir.copy("llama-tied");
+    let subjects = ["Italy", "Spain", "Peru", "Chad"];
+    for subject in subjects {
+        let (fact, out) =
+            (format!("The capital of {{{subject}}} is => Oslo"), format!("{subject}.safetensors"));
+        let args = ["edit", text(&model), &fact, "--out", &out, "--steps", "1", "--keep-failed"];
+        assert!([0, 3].contains(&dir.run(args).code));
+    }
+    std::thread::scope(|scope| {
+        for subject in subjects {
+            let (dir, model) = (&dir, &model);
+            let out = format!("{subject}.safetensors");
+            scope.spawn(move || dir.run(["apply", text(model), &out]).ok());
+        }
+    });
+    let json = dir.run(["stack", text(&model), "--json"]).ok().json();
+    assert_eq!(json["deltas"].as_array().unwrap().len(), subjects.len());
+}
+
+#[test]
+fn the_stack_of_a_model_that_is_gone_can_be_listed_and_undone() {
+    let dir = Dir::new();
+    let model = dir.copy("llama-tied");
+    let stack = "llama-tied.retcon.json";
+    dir.edit(&model, "a.safetensors");
+    dir.run(["apply", text(&model), "a.safetensors"]).ok();
+    fs::remove_dir_all(dir.path(text(&model))).unwrap();
+    dir.run(["ask", stack, PROMPT]).exits(1).complains("cannot open the model of");
+    dir.run(["stack", stack]).ok().says("=> Berlin");
+    dir.run(["undo", stack, ""]).exits(2).complains("ID: expected the beginning of an id");
+    dir.run(["undo", stack]).ok().says("no deltas now");
+    dir.run(["stack", stack, "--stack", "typo.json"])
+        .exits(2)
+        .complains("there is no file typo.json");
+}

@@ -101,6 +101,9 @@ fn gguf_decoder() -> Vec<Rule> {
     ])
 }
 
+/// Far more blocks than any model has.
+const MOST_BLOCKS: usize = 10_000;
+
 /// The sizes that every family has, under the names that Hugging Face gives them.
 struct Sizes {
     n_vocab: usize,
@@ -118,6 +121,12 @@ impl Sizes {
             0 => Err(config.bad(key, "at least 1", "0")),
             n => Ok(n),
         };
+        // Lists of so many entries are made before any tensor of a block is found missing.
+        let n_blocks = at_least_one("num_hidden_layers")?;
+        if n_blocks > MOST_BLOCKS {
+            let expected = format!("at most {MOST_BLOCKS}");
+            return Err(config.bad("num_hidden_layers", expected, n_blocks.to_string()));
+        }
         let d_model = at_least_one("hidden_size")?;
         let n_heads = at_least_one("num_attention_heads")?;
         let n_kv_heads = config.get_or("num_key_value_heads", n_heads)?;
@@ -138,7 +147,7 @@ impl Sizes {
         }
         Ok(Self {
             n_vocab: at_least_one("vocab_size")?,
-            n_blocks: at_least_one("num_hidden_layers")?,
+            n_blocks,
             d_model,
             n_heads,
             n_kv_heads,

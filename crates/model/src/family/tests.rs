@@ -55,6 +55,12 @@ fn no_two_families_claim_the_same_models() {
 }
 
 #[test]
+fn more_blocks_than_any_model_has_are_refused_before_there_is_a_list_of_them() {
+    let error = hub("llama", json!({"num_hidden_layers": 1_000_000_000})).unwrap_err().to_string();
+    assert!(error.contains("`num_hidden_layers`: expected at most 10000"), "{error}");
+}
+
+#[test]
 fn a_window_of_0_is_none() {
     let phi4 = sample("phi3").u32("phi3.attention.sliding_window", 0);
     assert_eq!(gguf(&phi4).unwrap().windows, [None; 3]);

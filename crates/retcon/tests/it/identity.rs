@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::DType;
 use retcon::data::Prompt;
-use retcon::tokens::query;
 use retcon::model::{FactMemory, WeightId};
+use retcon::tokens::query;
 use retcon::train::{model_id, texts_id};
 use retcon::{Delta, Model, Options, Precision, Update};
 
