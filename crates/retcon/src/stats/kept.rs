@@ -54,10 +54,10 @@ impl Kept {
     /// Where the file is broken.
     pub fn planned(&self, model: &Model, blocks: &[usize]) -> Result<Vec<usize>> {
         let mut all: BTreeSet<usize> = blocks.iter().copied().collect();
-        if let Some((about, there)) = readable(&self.path(model)?, file::about)? {
-            if about.is_of(model)? {
-                all.extend(there);
-            }
+        if let Some((about, there)) = readable(&self.path(model)?, file::about)?
+            && about.is_of(model)?
+        {
+            all.extend(there);
         }
         Ok(all.into_iter().collect())
     }
