@@ -157,7 +157,7 @@ mod tests {
     fn a_write_into_a_missing_folder_names_the_file_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let error = write(&folder.path().join("no/file"), |_| Ok(())).unwrap_err().to_string();
-        assert!(error.contains("no/file: ") && !error.contains(".tmp"), "{error}");
+        assert!(error.contains("no/file: ") && !error.contains(PREFIX), "{error}");
     }
 
     #[cfg(unix)]
