@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 use crate::args::{self, Command};
 use crate::failure::{advised, usage};
-use crate::model_ref::ModelRef;
+use crate::model_ref::{ModelRef, is_named_as_stack};
 
 pub(crate) use bench::{Bench, Report, Verify};
 use out::{has_folder, is_free};
@@ -295,7 +295,7 @@ fn experiment(args: args::Experiment) -> Result<Experiment> {
 }
 
 fn apply(args: args::Apply) -> Result<Apply> {
-    if let Some(stack) = args.stack.as_ref().filter(|path| !is_json(path)) {
+    if let Some(stack) = args.stack.as_ref().filter(|path| !is_named_as_stack(path)) {
         let what =
             format!("--stack: expected a name that ends with .json, found: {}", stack.display());
         bail!(advised(what, "stack files are told from models by that"));
@@ -343,10 +343,6 @@ fn model_or_stack(model: &str, stack: Option<&Path>) -> Result<ModelRef> {
     }
 }
 
-fn is_json(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "json")
-}
-
 /// All facts, and the assurance that no two of them give one prompt different answers.
 fn facts(lines: &[String], files: &[PathBuf]) -> Result<Vec<Fact>> {
     let mut facts = Vec::new();
@@ -372,7 +368,7 @@ fn facts(lines: &[String], files: &[PathBuf]) -> Result<Vec<Fact>> {
         let (text, a, b) = (fact.prompt.text(), &first.target_new, &fact.target_new);
         ensure!(a == b, "two facts contradict each other: {text:?} with {a:?} and with {b:?}");
         ensure!(
-            *first == fact,
+            first.says_the_same(&fact),
             "two facts have the prompt {text:?}, and differ in their subject, paraphrases or neighbors: \
              leave one out"
         );
@@ -386,11 +382,7 @@ fn read(file: &Path) -> Result<Vec<Fact>> {
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii_start();
-    // A line may begin with a subject, which is in braces too.
-    let inside = text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
-    let is_object = inside.is_some_and(|inside| inside.starts_with(b"\""));
-    let format = if is_object { Format::Jsonl } else { Format::Lines };
+    let format = Format::of_bytes(&bytes);
     Ok(retcon::data::parse(bytes, Path::new("<stdin>"), format)?)
 }
 
@@ -403,6 +395,12 @@ mod tests {
         let lines = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
         let same = facts(&lines(&["{a} is => b", "{a} is => b"]), &[]).unwrap();
         assert_eq!(same.len(), 1);
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["a", "b"].map(|name| folder.path().join(name));
+        for file in &files {
+            std::fs::write(file, "{a} is => b\n").unwrap();
+        }
+        assert_eq!(facts(&[], &files).unwrap().len(), 1);
         let error = facts(&lines(&["{a} is => b", "{a} is => c"]), &[]).unwrap_err();
         assert!(error.to_string().contains("contradict"), "{error}");
         assert!(facts(&[], &[]).unwrap_err().to_string().starts_with("no facts"));

@@ -36,7 +36,7 @@ impl ModelRef {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let path = Path::new(text);
         if path.exists() {
-            let is_stack = path.is_file() && path.extension().is_some_and(|end| end == "json");
+            let is_stack = path.is_file() && is_named_as_stack(path);
             let path = path.to_owned();
             return Ok(if is_stack { Self::Stack(path) } else { Self::Path(path) });
         }
@@ -104,6 +104,11 @@ impl ModelRef {
         }
         Ok(model)
     }
+}
+
+/// Whether a file of that name is taken for a stack.
+pub(crate) fn is_named_as_stack(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "json")
 }
 
 /// Where `path` leads in the end, as far as it leads anywhere.

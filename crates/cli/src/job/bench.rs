@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::stats::{Statistics, statistics};
-use super::{facts, has_folder, out, settings, typed};
+use super::{data, facts, has_folder, out, settings, typed};
 use crate::args;
 use crate::failure::usage;
 use crate::model_ref::ModelRef;
@@ -152,9 +152,7 @@ pub(super) fn bench(args: args::Bench) -> Result<Bench> {
     }
     has_folder(&args.store)?;
     let patterns = args.patterns.or(file.patterns);
-    if let Some(missing) = patterns.as_ref().filter(|path| !path.is_file()) {
-        bail!(usage(format!("--patterns: there is no file {}", missing.display())));
-    }
+    data::are_there(patterns.as_deref())?;
     if args.workers == 0 {
         bail!(usage("--workers: expected at least 1, found: 0"));
     }

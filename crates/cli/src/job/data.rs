@@ -65,12 +65,20 @@ fn source(args: &args::Data, path: &Path) -> Result<Source> {
     if !is_own && !path.exists() {
         bail!(missing(&path.display().to_string()));
     }
-    if let Some(patterns) = args.patterns.as_ref().filter(|path| !path.is_file()) {
-        bail!(usage(format!("--patterns: there is no file {}", patterns.display())));
-    }
+    are_there(args.patterns.as_deref())?;
     let beside = Beside { patterns: args.patterns.clone(), seed: args.seed };
     let count = args.count.map(std::num::NonZeroUsize::get);
     Ok(Source { path: path.to_owned(), format, beside, count })
+}
+
+/// Whether a file of patterns, where one is named, is there.
+pub(super) fn are_there(patterns: Option<&Path>) -> Result<()> {
+    match patterns.filter(|path| !path.is_file()) {
+        Some(missing) => {
+            bail!(usage(format!("--patterns: there is no file {}", missing.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 fn target(to: &str, out: PathBuf, force: bool) -> Result<Target> {

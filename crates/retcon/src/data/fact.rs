@@ -22,6 +22,12 @@ pub struct Fact {
 }
 
 impl Fact {
+    /// Whether `other` is the same fact, with the same details, wherever it was read.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        *self == Self { origin: self.origin.clone(), ..other.clone() }
+    }
+
     /// A fact without details.
     ///
     /// # Errors

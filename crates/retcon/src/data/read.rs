@@ -29,6 +29,18 @@ impl Format {
             _ => Format::Lines,
         }
     }
+
+    /// The format of a text without a name: [`Format::Jsonl`] where it begins with an object.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let text = bytes.strip_prefix(BOM).unwrap_or(bytes).trim_ascii_start();
+        // A line may begin with a subject, which is in braces too.
+        let inside = text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+        match inside.is_some_and(|inside| inside.starts_with(b"\"")) {
+            true => Format::Jsonl,
+            false => Format::Lines,
+        }
+    }
 }
 
 /// Reads a file of facts in the [`Format`] that its name tells.
@@ -102,7 +114,7 @@ impl Seen {
             let (first, second) = (earlier.target_new.clone(), fact.target_new);
             return Err(Error::Contradicts { line, prompt, first, second });
         }
-        if (Fact { origin: earlier.origin.clone(), ..fact.clone() }) != *earlier {
+        if !earlier.says_the_same(&fact) {
             return Err(Error::Repeats { line, prompt });
         }
         if let Some(origin) = &fact.origin {
@@ -126,6 +138,16 @@ mod tests {
             .map(|fact| (fact.origin.as_ref().unwrap().line, fact.target_new.as_str()))
             .collect();
         assert_eq!(found, targets);
+    }
+
+    #[test]
+    fn a_text_without_a_name_tells_its_format_by_how_it_begins() {
+        for object in ["{\"prompt\": 1}", "\u{feff} { \"prompt\": 1}", "\n{\"a\": {}}"] {
+            assert_eq!(Format::of_bytes(object.as_bytes()), Format::Jsonl, "{object}");
+        }
+        for line in ["{France} is => b", "\u{feff}The {a} is => b", "", "# {\"a\": 1}"] {
+            assert_eq!(Format::of_bytes(line.as_bytes()), Format::Lines, "{line}");
+        }
     }
 
     #[track_caller]
