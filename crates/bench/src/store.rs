@@ -123,7 +123,9 @@ impl Store {
     /// # Errors
     /// [`Error::NotAStore`] where there is no file or another one, [`Error::Store`].
     pub fn open(path: &Path) -> Result<Self> {
-        Self::found(path, connect::to_write)
+        // What is something else is not even touched.
+        Self::open_to_read(path)?;
+        Self::by(path, connect::to_write)
     }
 
     /// As [`Store::open`], to be read alone: that is possible where nothing may be written.
@@ -131,17 +133,12 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_to_read(path: &Path) -> Result<Self> {
-        Self::found(path, connect::to_read)
-    }
-
-    fn found(path: &Path, connect: fn(&Path) -> rusqlite::Result<Connection>) -> Result<Self> {
         let not = |what: &str| Error::NotAStore { path: path.to_owned(), what: what.to_owned() };
         if !path.is_file() {
             return Err(not("there is no such file"));
         }
-        // What is something else is not even touched.
-        let is_store = Self::by(path, connect::to_read)?.is_store()?;
-        is_store.then(|| Self::by(path, connect)).ok_or_else(|| not("it is an empty database"))?
+        let store = Self::by(path, connect::to_read)?;
+        store.is_store()?.then_some(store).ok_or_else(|| not("it is an empty database"))
     }
 
     /// Where it is.

@@ -62,19 +62,20 @@ fn no_weights(folder: &Path) -> Error {
 }
 
 fn is_other_weights(file: &Path) -> bool {
-    file.extension().and_then(OsStr::to_str).is_some_and(|end| OTHER_WEIGHTS.contains(&end))
+    ends_in(file, &OTHER_WEIGHTS)
+}
+
+fn ends_in(file: &Path, ends: &[&str]) -> bool {
+    file.extension().and_then(OsStr::to_str).is_some_and(|end| ends.contains(&end))
 }
 
 /// Whether the file `name` of the folder `source` has weights and is none of `files`, which the model
 /// is read from: they stay as they were before an edit.
 fn is_stale(name: &Path, source: &Path, files: &[TensorFile]) -> bool {
-    let ends_in = |ends: &[&str]| {
-        name.extension().and_then(OsStr::to_str).is_some_and(|end| ends.contains(&end))
-    };
     let is_read = || files.iter().any(|file| file.path() == source.join(name));
-    ends_in(&OTHER_WEIGHTS)
-        || ends_in(&["gguf", "pth", "ckpt"])
-        || ends_in(&["safetensors"]) && !is_read()
+    is_other_weights(name)
+        || ends_in(name, &["gguf", "pth", "ckpt"])
+        || ends_in(name, &["safetensors"]) && !is_read()
 }
 
 fn is_in_hidden_folder(file: &Path) -> bool {
