@@ -99,7 +99,7 @@ impl Model {
         if self.spec().position == Position::Learned {
             x = add(&x, &weights.rows(WeightId::global(Part::Position), &rows.flat())?)?;
         }
-        if self.spec().segments {
+        if self.spec().n_segments > 0 {
             let first = vec![0; rows.len()];
             x = add(&x, &weights.rows(WeightId::global(Part::Segment), &first)?)?;
         }

@@ -58,9 +58,7 @@ pub struct Spec {
     pub gated: bool,
     /// Which linear maps have a bias.
     pub biases: Biases,
-    /// Whether embeddings distinguish segments, of which only the first is used.
-    pub segments: bool,
-    /// Segments that they distinguish.
+    /// Segments that embeddings distinguish, of which only the first is used; 0 for none.
     pub n_segments: usize,
     /// What turns the last hidden state into logits.
     pub head: Head,
@@ -291,7 +289,7 @@ impl Spec {
             Part::AttnNormBias => !branch && layer_norm,
             Part::MlpNormBias => !branch && own_mlp_norm && layer_norm,
             Part::Position => self.position == Position::Learned,
-            Part::Segment => self.segments,
+            Part::Segment => self.n_segments > 0,
             Part::AttnPostNorm | Part::MlpPostNorm => {
                 branch || self.norm_order == NormOrder::Sandwich
             }

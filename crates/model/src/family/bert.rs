@@ -36,7 +36,6 @@ pub(super) fn encoder(config: &Config, activation: &str) -> Result<Spec> {
         norm_order: NormOrder::Post,
         activation,
         biases: Biases { qkv: true, o: true, mlp: true },
-        segments: true,
         n_segments: n_segments(config)?,
         head: Head::MaskedLm { activation, tied: config.get_or("tie_word_embeddings", true)? },
         ..sizes.decoder(FAMILY.name)

@@ -183,7 +183,6 @@ impl Sizes {
             activation: Activation::GeluTanh,
             gated: false,
             biases: Biases::default(),
-            segments: false,
             n_segments: 0,
             head: Head::Plain { tied: false, bias: false },
             logit_cap: None,
