@@ -3,8 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use retcon::Progress;
-use retcon::{Ctx, Model};
+use retcon::{Ctx, Model, Progress};
 
 use crate::error::Result;
 use crate::queue::{Next, Worker, folder, is_gone};
@@ -46,7 +45,7 @@ pub fn run(ctx: &Ctx<'_>, store: &mut Store, model: &Model) -> Result<()> {
         let after = worker.left_by(taken.id);
         let chain = Chain { before: before.as_deref(), after: &after };
         // What an edit reports about itself is of no interest among hundreds.
-        let quiet = (*ctx).quiet();
+        let quiet = ctx.quiet();
         let measured = match bench.work(&quiet, store, &taken.job, chain) {
             Ok(measured) => measured,
             Err(error) => {

@@ -64,7 +64,7 @@ impl<'a> Bench<'a> {
         self.ask_before(ctx, store, job.cases.clone())?;
         let start = Instant::now();
         let editor = self.editors[job.method].as_ref();
-        let ctx = (*ctx).with_seed(job.seed);
+        let ctx = ctx.with_seed(job.seed);
         let mut doing = Doing { bench: self, ctx: &ctx, editor, seconds: 0.0 };
         let mut measured = match self.plan.settings[job.setting] {
             Setting::Sequential { at_once, .. } => doing.go_on(job, at_once, chain)?,

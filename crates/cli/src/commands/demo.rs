@@ -1,7 +1,5 @@
 //! `demo`: everything once, on a small model: edit, save, load, apply, undo, and the proof.
 
-use std::sync::Arc;
-
 use anyhow::{Result, bail};
 use retcon::data::Fact;
 use retcon::eval::report::already_said;
@@ -113,8 +111,7 @@ struct Proof {
 }
 
 fn prove(model: &Model, facts: &[Fact], start: &Bits, job: &Demo) -> Result<Proof> {
-    let delta = Arc::new(Delta::load(&job.out)?);
-    let edited = model.with(delta.clone())?;
+    let edited = model.with(Delta::load(&job.out)?)?;
     let changed = bits(&edited, facts)?;
     // What lay below the delta, if anything, stays.
     let undone =

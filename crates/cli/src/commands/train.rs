@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -118,10 +117,10 @@ fn write(job: &Train, model: &Model, trainer: &Trainer<'_>) -> Result<()> {
         seed: job.seed,
         ..Default::default()
     };
-    let delta = Arc::new(Delta::new(model, updates, record)?);
+    let delta = Delta::new(model, updates, record)?;
     if is_delta(job) {
         return Ok(delta.save(&job.out)?);
     }
-    merge(&model.with(delta.clone())?, &job.out)?;
+    merge(&model.with(delta)?, &job.out)?;
     Ok(())
 }

@@ -217,7 +217,6 @@ fn scalar(loss: &Var) -> Result<f64> {
 
 #[cfg(test)]
 mod tests {
-
     use candle_core::Device;
 
     use super::*;

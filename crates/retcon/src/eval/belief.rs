@@ -60,15 +60,15 @@ pub fn believe_and_note(model: &Model, questions: &mut [Question]) -> Result<Vec
 /// What is said with both objects of each question, and freely in at least `n_free` tokens, unless that
 /// is 0.
 fn ask(model: &Model, questions: &[Question], n_free: usize) -> Result<Vec<Reading>> {
-    fn ask<'a>(model: &Model, question: &'a Question, n_free: usize) -> Result<Ask<'a>> {
+    let mut asks = Vec::with_capacity(questions.len());
+    for question in questions {
         let n_new = model.tokenizer().encode_continuation(&question.new)?.len();
         let n_free = if n_free > 0 { n_free.max(n_new) } else { 0 };
         let objects = [Some(question.new.as_str()), question.old.as_deref()];
         // The new object may be several sentences.
-        Ok(Ask { prompt: &question.prompt, objects, n_free, stops: false })
+        asks.push(Ask { prompt: &question.prompt, objects, n_free, stops: false });
     }
-    let asks = questions.iter().map(|question| ask(model, question, n_free));
-    read(model, &asks.collect::<Result<Vec<_>>>()?)
+    read(model, &asks)
 }
 
 fn belief(model: &Model, question: &Question, reading: Reading) -> Result<Belief> {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
 use retcon_model::batch::runs;
-use retcon_model::generate::{Sampling, go_on};
+use retcon_model::generate::{Sampling, begin, go_on};
 use retcon_model::{Batch, Model, Past};
 use serde::{Deserialize, Serialize};
 
@@ -157,8 +157,7 @@ impl Prompts {
         run: Range<usize>,
         readings: &mut [Reading],
     ) -> Result<()> {
-        let mut past = Past::new(model.spec().n_blocks, run.len());
-        let logits = model.extend(&mut past, &Batch::new(&self.openings[run.clone()])?)?;
+        let (past, logits) = begin(model, &self.openings[run.clone()])?;
         let mut scored = Vec::new();
         for (row, prompt) in run.clone().enumerate() {
             for &ask in &self.asks[prompt] {

@@ -22,30 +22,34 @@ impl Plan {
         each_once("modify.components", &modify.components)?;
         each_once("modify.constraints", &modify.constraints)?;
         if modify.every == 0 {
-            return bad("modify.every", "at least 1", "0");
+            return Err(Error::bad_setting("modify.every", "at least 1", "0"));
         }
         if let Some(share) = modify.share.filter(|share| !(*share > 0.0 && *share < 1.0)) {
-            return bad("modify.share", "a share between 0 and 1", &share.to_string());
+            return Err(Error::bad_setting("modify.share", "a share between 0 and 1", share));
         }
         let rewrites = modify.memory.contains(&Memory::Rewritten);
         if rewrites && self.memorize.lookup == Lookup::None {
             let expected = "a memory to rewrite: set `lookup` under `[memorize]`";
-            return bad("modify.memory", expected, "none");
+            return Err(Error::bad_setting("modify.memory", expected, "none"));
         }
         if modify.data.contains(&Data::Nothing) && !rewrites {
             let expected = "`memory = [\"rewritten\"]`, or something to train on";
-            return bad("modify.data", expected, "\"nothing\"");
+            return Err(Error::bad_setting("modify.data", expected, "\"nothing\""));
         }
         for constraint in &modify.constraints {
             constraint.check("modify.constraints")?;
         }
         if modify.course.constraint != Constraint::None {
             let expected = "no constraint: `constraints` beside it takes its place";
-            return bad("modify.course", expected, modify.course.constraint.name());
+            return Err(Error::bad_setting(
+                "modify.course",
+                expected,
+                modify.course.constraint.name(),
+            ));
         }
         if matches!(self.memorize.course.constraint, Constraint::Loss { .. }) {
             let expected = "none, l2 or linf: there are no other facts to watch";
-            return bad("memorize.course", expected, "loss");
+            return Err(Error::bad_setting("memorize.course", expected, "loss"));
         }
         self.memorize.course.check()?;
         modify.course.check()
@@ -63,7 +67,11 @@ impl Plan {
             && let Some(size) = modify.sizes.iter().find(|&&size| size >= n)
         {
             let expected = "facts that stay, for `loss` to watch";
-            return bad("modify.sizes", expected, &format!("{size} of {n} facts"));
+            return Err(Error::bad_setting(
+                "modify.sizes",
+                expected,
+                format!("{size} of {n} facts"),
+            ));
         }
         Ok(())
     }
@@ -72,15 +80,13 @@ impl Plan {
 /// A list of choices has one at least, and none of them twice: it would only be done again.
 fn each_once<T: PartialEq + Serialize>(key: &'static str, list: &[T]) -> Result<()> {
     if list.is_empty() {
-        return bad(key, "at least one", "none");
+        return Err(Error::bad_setting(key, "at least one", "none"));
     }
     let again = list.iter().enumerate().find(|&(i, choice)| list[..i].contains(choice));
     match again.and_then(|(_, choice)| serde_json::to_string(choice).ok()) {
-        Some(choice) => bad(key, "each of them once", &format!("{choice} twice")),
+        Some(choice) => {
+            Err(Error::bad_setting(key, "each of them once", format!("{choice} twice")))
+        }
         None => Ok(()),
     }
-}
-
-fn bad(key: &'static str, expected: &str, found: &str) -> Result<()> {
-    Err(Error::BadSetting { key, expected: expected.to_owned(), found: found.to_owned() })
 }

@@ -48,11 +48,8 @@ impl<'a> Material<'a> {
         let mut set = match facts.source.as_str() {
             "world" => FactSet::world(),
             "given" => {
-                return Err(Error::BadSetting {
-                    key: "facts.source",
-                    expected: "facts, which this plan leaves to you: name them with --facts".into(),
-                    found: "given".into(),
-                });
+                let expected = "facts, which this plan leaves to you: name them with --facts";
+                return Err(Error::bad_setting("facts.source", expected, "given"));
             }
             path => FactSet::read(Path::new(path))?,
         };

@@ -110,7 +110,7 @@ impl Whole<'_> {
             let (done, total) = (before + part.done, self.total);
             (self.ctx.progress)(&Progress { stage, done, total, ..*part });
         };
-        let done = work(&(*self.ctx).with_progress(&progress))?;
+        let done = work(&self.ctx.with_progress(&progress))?;
         self.before.store(before + n_steps, Ordering::Relaxed);
         Ok(done)
     }

@@ -97,10 +97,7 @@ impl Constraint {
     pub(crate) fn check(&self, key: &'static str) -> Result<()> {
         let positive = |expected: &str, value: f64| match value > 0.0 && value.is_finite() {
             true => Ok(()),
-            false => {
-                let (expected, found) = (expected.to_owned(), value.to_string());
-                Err(Error::BadSetting { key, expected, found })
-            }
+            false => Err(Error::bad_setting(key, expected, value)),
         };
         positive("a positive bound", self.bound().unwrap_or(1.0))?;
         match *self {
@@ -129,22 +126,23 @@ impl Course {
     /// # Errors
     /// [`Error::BadSetting`] for what makes no sense.
     pub fn check(&self) -> Result<()> {
-        let bad = |key, expected: &str, found: String| {
-            Err(Error::BadSetting { key, expected: expected.to_owned(), found })
-        };
         let positive = |value: f64| value > 0.0 && value.is_finite();
         if !positive(self.learning_rate) {
-            return bad("learning_rate", "a positive number", self.learning_rate.to_string());
+            return Err(Error::bad_setting(
+                "learning_rate",
+                "a positive number",
+                self.learning_rate,
+            ));
         }
         if !(0.0..=1.0).contains(&self.warmup) {
-            return bad("warmup", "a share from 0 to 1", self.warmup.to_string());
+            return Err(Error::bad_setting("warmup", "a share from 0 to 1", self.warmup));
         }
         if self.batch == 0 || self.accumulate == 0 {
-            return bad("batch", "at least 1, and so `accumulate`", "0".to_owned());
+            return Err(Error::bad_setting("batch", "at least 1, and so `accumulate`", 0));
         }
         // A negative share would let the weights grow without end.
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return bad("weight_decay", "0 or more", self.weight_decay.to_string());
+            return Err(Error::bad_setting("weight_decay", "0 or more", self.weight_decay));
         }
         self.constraint.check("constraint")
     }

@@ -67,11 +67,9 @@ impl<'a> Trainer<'a> {
         course.check()?;
         if matches!(course.constraint, Constraint::Loss { .. }) && stream.n_pools() < 2 {
             // It would hold nothing back, without a word.
-            return Err(Error::BadSetting {
-                key: "course.constraint",
-                expected: "none, l2 or linf, as there are no other texts to watch".to_owned(),
-                found: course.constraint.name().to_owned(),
-            });
+            let expected = "none, l2 or linf, as there are no other texts to watch";
+            let found = course.constraint.name();
+            return Err(Error::bad_setting("course.constraint", expected, found));
         }
         let start = |&id: &WeightId| {
             Ok(Trained::new(model.weight(id)?.to_tensor(model.device())?.contiguous()?)?)

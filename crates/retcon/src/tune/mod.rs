@@ -123,7 +123,7 @@ pub fn tune(
     let traced = traced::block(ctx, model, &cases.alone)?;
     let blocks = candidates::blocks(model, start, traced);
     let source = Once::new(ctx.statistics);
-    let ctx = &(*ctx).with_statistics(&source);
+    let ctx = &ctx.with_statistics(&source);
     // All in one pass.
     let statistics = match solved_in(model, start, &blocks)? {
         Some(all) => Some(ctx.statistics.statistics(ctx, model, &all)?.about.clone()),

@@ -91,7 +91,7 @@ impl Sweep<'_> {
             let done = (before + i * at_once).min(total);
             let stage = "trial edits";
             self.ctx.report(&Progress::new(stage, done, total))?;
-            let quiet = (*self.ctx).quiet();
+            let quiet = self.ctx.quiet();
             let facts: Vec<Fact> = batch.iter().map(|case| case.fact.clone()).collect();
             let clock = Instant::now();
             let made = editor.edit(&quiet, self.model, &facts);

@@ -30,7 +30,7 @@ pub(super) fn block(ctx: &Ctx<'_>, model: &Model, cases: &[Case]) -> Result<Opti
     for (done, case) in cases.iter().enumerate() {
         let (stage, total) = ("tracing facts", cases.len());
         ctx.report(&Progress::new(stage, done, total))?;
-        let quiet = (*ctx).quiet();
+        let quiet = ctx.quiet();
         let question = Question::new(model, &case.fact.prompt, case.fact.target_true.as_deref())?;
         traces.push(trace::trace(&quiet, model, &question, &settings)?);
     }
