@@ -8,7 +8,7 @@ use retcon_kernels::rows::{add, gather_rows, reshape};
 
 use crate::batch::Rows;
 use crate::error::Result;
-use crate::past::Past;
+use crate::kv_cache::KvCache;
 use crate::site::{Site, Spot};
 use crate::spec::{NormOrder, Position, QkNorm, Residual, Spec};
 use crate::tap::Tap;
@@ -38,23 +38,23 @@ pub(crate) enum Earlier<'a> {
     /// There are none.
     None,
     /// These, which the input's are added to.
-    Extended(&'a mut Past),
+    Extended(&'a mut KvCache),
     /// These, which stay as they are.
-    Fixed(&'a Past),
+    Fixed(&'a KvCache),
 }
 
 impl<'a> Earlier<'a> {
-    /// Those that `past` has.
-    pub(crate) fn of(past: Option<&'a Past>) -> Self {
-        past.map_or(Self::None, Self::Fixed)
+    /// Those that `cache` has.
+    pub(crate) fn of(cache: Option<&'a KvCache>) -> Self {
+        cache.map_or(Self::None, Self::Fixed)
     }
 
     /// The same, for one more block.
     pub(crate) fn again(&mut self) -> Earlier<'_> {
         match self {
             Self::None => Earlier::None,
-            Self::Extended(past) => Earlier::Extended(past),
-            Self::Fixed(past) => Earlier::Fixed(past),
+            Self::Extended(cache) => Earlier::Extended(cache),
+            Self::Fixed(cache) => Earlier::Fixed(cache),
         }
     }
 }
@@ -103,8 +103,8 @@ impl Block<'_> {
         let v = self.linear(Part::V, h)?;
         let (k, v, n_keys) = match earlier {
             Earlier::None => (k, v, rows.lengths()),
-            Earlier::Extended(past) => past.extend(self.index, &k, &v, &rows.lengths())?,
-            Earlier::Fixed(past) => past.joined(self.index, &k, &v, &rows.lengths())?,
+            Earlier::Extended(cache) => cache.extend(self.index, &k, &v, &rows.lengths())?,
+            Earlier::Fixed(cache) => cache.joined(self.index, &k, &v, &rows.lengths())?,
         };
         let Some(keep) = keep else {
             let q = self.positioned(Part::Q, Part::QNorm, h, rows)?;

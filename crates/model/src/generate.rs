@@ -5,8 +5,8 @@ use retcon_kernels::loss::log_softmax;
 
 use crate::batch::Batch;
 use crate::error::{Error, Result};
+use crate::kv_cache::KvCache;
 use crate::model::Model;
-use crate::past::Past;
 use crate::random::Random;
 
 /// How continuations are drawn.
@@ -69,21 +69,21 @@ pub fn generate(
     if prompts.is_empty() || sampling.n_tokens == 0 {
         return Ok(vec![Vec::new(); prompts.len()]);
     }
-    let (past, logits) = begin(model, prompts)?;
-    drawn(model, past, logits, sampling, seen, check_finite)
+    let (cache, logits) = begin(model, prompts)?;
+    drawn(model, cache, logits, sampling, seen, check_finite)
 }
 
 /// Runs `prompts`, one after another: what [`go_on`] goes on from.
 ///
 /// # Errors
 /// What the forward pass reports.
-pub fn begin(model: &Model, prompts: &[Vec<u32>]) -> Result<(Past, Tensor)> {
-    let mut past = Past::new(model.spec().n_blocks, prompts.len());
-    let logits = model.extend(&mut past, &Batch::new(prompts)?)?;
-    Ok((past, logits))
+pub fn begin(model: &Model, prompts: &[Vec<u32>]) -> Result<(KvCache, Tensor)> {
+    let mut cache = KvCache::new(model.spec().n_blocks, prompts.len());
+    let logits = model.extend(&mut cache, &Batch::new(prompts)?)?;
+    Ok((cache, logits))
 }
 
-/// As [`generate`], after prompts that have been run: `past` is what [`Model::extend`] made of them, and
+/// As [`generate`], after prompts that have been run: `cache` is what [`Model::extend`] made of them, and
 /// `logits` what it gave, `[n_prompts, n_vocab]`. A model that an edit has destroyed says something here
 /// too, so that it can be measured.
 ///
@@ -91,23 +91,23 @@ pub fn begin(model: &Model, prompts: &[Vec<u32>]) -> Result<(Past, Tensor)> {
 /// What the forward pass reports.
 pub fn go_on(
     model: &Model,
-    past: Past,
+    cache: KvCache,
     logits: Tensor,
     sampling: &Sampling,
     seen: impl FnMut(usize, u32) -> bool,
 ) -> Result<Vec<Vec<u32>>> {
-    drawn(model, past, logits, sampling, seen, |_| Ok(()))
+    drawn(model, cache, logits, sampling, seen, |_| Ok(()))
 }
 
 fn drawn(
     model: &Model,
-    mut past: Past,
+    mut cache: KvCache,
     mut logits: Tensor,
     sampling: &Sampling,
     mut seen: impl FnMut(usize, u32) -> bool,
     check: fn(&[f32]) -> Result<()>,
 ) -> Result<Vec<Vec<u32>>> {
-    let mut continuations = vec![Vec::new(); past.lengths().len()];
+    let mut continuations = vec![Vec::new(); cache.lengths().len()];
     let mut random = Random::new(sampling.seed);
     let mut open: Vec<usize> = (0..continuations.len()).collect();
     for step in 1..=sampling.n_tokens {
@@ -120,7 +120,7 @@ fn drawn(
                 continue;
             }
             continuations[index].push(token);
-            let full = past.lengths()[row] + 1 >= model.spec().n_positions;
+            let full = cache.lengths()[row] + 1 >= model.spec().n_positions;
             if seen(index, token) && !full {
                 kept.push(row);
                 still_open.push(index);
@@ -131,10 +131,10 @@ fn drawn(
             break;
         }
         if kept.len() < open.len() {
-            past = past.sequences(&kept)?;
+            cache = cache.sequences(&kept)?;
         }
         open = still_open;
-        logits = model.extend(&mut past, &Batch::new(&next)?)?;
+        logits = model.extend(&mut cache, &Batch::new(&next)?)?;
     }
     Ok(continuations)
 }

@@ -12,8 +12,8 @@ use retcon_kernels::rows::{add, gather_rows, scale};
 use crate::batch::{Batch, Rows, starts};
 use crate::block::{Block, Earlier, Request};
 use crate::error::{Error, Result};
+use crate::kv_cache::KvCache;
 use crate::model::Model;
-use crate::past::Past;
 use crate::site::Site;
 use crate::spec::{Head as HeadSpec, Position};
 use crate::tap::Tap;
@@ -26,7 +26,7 @@ pub struct Hidden {
     pub x: Var,
     rows: Rows,
     /// Keys and values of positions before these rows.
-    past: Option<Past>,
+    cache: Option<KvCache>,
 }
 
 impl Hidden {
@@ -42,7 +42,7 @@ impl Hidden {
         let x: Vec<&Tensor> = parts.iter().map(|part| part.x.value()).collect();
         let x = Var::constant(Tensor::cat(&x, 0)?);
         let rows = Rows::joined(parts.into_iter().map(|part| part.rows));
-        Ok(Self { x, rows, past: None })
+        Ok(Self { x, rows, cache: None })
     }
 
     /// The rows of the sequences `chosen`, in that order.
@@ -52,8 +52,8 @@ impl Hidden {
     pub fn sequences(&self, chosen: &[usize]) -> Result<Self> {
         let rows = self.rows.sequences(chosen);
         let indices = self.rows.rows_of(chosen);
-        let past = self.past.as_ref().map(|past| past.sequences(chosen)).transpose()?;
-        Ok(Self { x: gather_rows(&self.x, &indices)?, rows, past })
+        let cache = self.cache.as_ref().map(|cache| cache.sequences(chosen)).transpose()?;
+        Ok(Self { x: gather_rows(&self.x, &indices)?, rows, cache })
     }
 
     /// The rows before the position `ends[i]` of each sequence `i`. Of a causal model, whose later
@@ -63,7 +63,7 @@ impl Hidden {
     /// Where the device fails.
     pub fn up_to(&self, ends: &[usize]) -> Result<Self> {
         let ((indices, rows), _) = self.rows.split(ends);
-        Ok(Self { x: gather_rows(&self.x, &indices)?, rows, past: self.past.clone() })
+        Ok(Self { x: gather_rows(&self.x, &indices)?, rows, cache: self.cache.clone() })
     }
 
     /// How many rows each sequence has.
@@ -88,8 +88,8 @@ impl Model {
     }
 
     /// As [`Model::embed`], for sequences that have so many positions already.
-    fn embed_after(&self, past: &[usize], batch: &Batch, tap: &mut dyn Tap) -> Result<Hidden> {
-        let rows = Rows::after(past, batch.lengths());
+    fn embed_after(&self, cache: &[usize], batch: &Batch, tap: &mut dyn Tap) -> Result<Hidden> {
+        let rows = Rows::after(cache, batch.lengths());
         self.check(batch.tokens(), &rows)?;
         let weights = self.weights();
         let mut x = weights.rows(WeightId::global(Part::Embed), batch.tokens())?;
@@ -111,7 +111,7 @@ impl Model {
         if weights.has(map) {
             x = weights.linear(map, &x)?;
         }
-        Ok(Hidden { x: tap.at(Site::Embed, x)?, rows, past: None })
+        Ok(Hidden { x: tap.at(Site::Embed, x)?, rows, cache: None })
     }
 
     fn check(&self, tokens: &[u32], rows: &Rows) -> Result<()> {
@@ -131,9 +131,9 @@ impl Model {
     /// # Errors
     /// What the operations and the tap report.
     pub fn blocks(&self, span: Range<usize>, h: Hidden, tap: &mut dyn Tap) -> Result<Hidden> {
-        let Hidden { x, rows, past } = h;
-        let x = self.run_blocks(span, x, &rows, None, Earlier::of(past.as_ref()), tap)?;
-        Ok(Hidden { x, rows, past })
+        let Hidden { x, rows, cache } = h;
+        let x = self.run_blocks(span, x, &rows, None, Earlier::of(cache.as_ref()), tap)?;
+        Ok(Hidden { x, rows, cache })
     }
 
     /// The rows of `h` from the position `from[i]` of the sequence `i` on, for blocks of `span` that
@@ -148,14 +148,14 @@ impl Model {
         }
         let (before, after) = h.rows.split(from);
         let [x_before, x_after] = [&before, &after].map(|(rows, _)| gather_rows(&h.x, rows));
-        let new = || Past::new(self.spec().n_blocks, from.len());
-        let mut past = h.past.clone().unwrap_or_else(new);
+        let new = || KvCache::new(self.spec().n_blocks, from.len());
+        let mut cache = h.cache.clone().unwrap_or_else(new);
         if !before.0.is_empty() {
-            let earlier = Earlier::Extended(&mut past);
+            let earlier = Earlier::Extended(&mut cache);
             self.run_blocks(span, x_before?, &before.1, None, earlier, &mut ())?;
         }
-        past.advance(&before.1.lengths());
-        Ok(Hidden { x: x_after?, rows: after.1, past: Some(past) })
+        cache.advance(&before.1.lengths());
+        Ok(Hidden { x: x_after?, rows: after.1, cache: Some(cache) })
     }
 
     /// Runs the blocks from `first` on and gives what is multiplied with the unembedding at the
@@ -167,7 +167,7 @@ impl Model {
     pub fn finish(&self, first: usize, h: Hidden, at: &[u32], tap: &mut dyn Tap) -> Result<Var> {
         let n_blocks = self.spec().n_blocks;
         let x = if first < n_blocks {
-            let earlier = Earlier::of(h.past.as_ref());
+            let earlier = Earlier::of(h.cache.as_ref());
             self.run_blocks(first..n_blocks, h.x, &h.rows, Some(at), earlier, tap)?
         } else {
             gather_rows(&h.x, at)?
@@ -188,8 +188,8 @@ impl Model {
         at: &[u32],
         tap: &mut dyn Tap,
     ) -> Result<Var> {
-        let Hidden { x, rows, past } = self.blocks(first..last, h, tap)?;
-        let request = Request { rows: &rows, keep: Some(at), earlier: Earlier::of(past.as_ref()) };
+        let Hidden { x, rows, cache } = self.blocks(first..last, h, tap)?;
+        let request = Request { rows: &rows, keep: Some(at), earlier: Earlier::of(cache.as_ref()) };
         in_pool(|| Ok(self.block(last).to_key(x, request, tap)?.1))
     }
 
@@ -203,29 +203,29 @@ impl Model {
         self.finish(0, h, at, tap)
     }
 
-    /// Runs new tokens of sequences whose earlier ones are in `past`, and adds them to it. Gives
+    /// Runs new tokens of sequences whose earlier ones are in `cache`, and adds them to it. Gives
     /// the logits at the last new token of each, `[n_sequences, n_vocab]`.
     ///
     /// # Errors
     /// As [`Model::run`].
-    pub fn extend(&self, past: &mut Past, batch: &Batch) -> Result<Tensor> {
-        let h = self.embed_after(past.lengths(), batch, &mut ())?;
+    pub fn extend(&self, cache: &mut KvCache, batch: &Batch) -> Result<Tensor> {
+        let h = self.embed_after(cache.lengths(), batch, &mut ())?;
         let span = 0..self.spec().n_blocks;
         let at = batch.last_rows();
-        let earlier = Earlier::Extended(past);
+        let earlier = Earlier::Extended(cache);
         let x = self.run_blocks(span, h.x, &h.rows, Some(&at), earlier, &mut ())?;
-        past.advance(batch.lengths());
+        cache.advance(batch.lengths());
         self.logits(&self.last_norm(x, &mut ())?)
     }
 
-    /// Runs tokens after those that are in `past`, which stays as it is, and gives what is multiplied
+    /// Runs tokens after those that are in `cache`, which stays as it is, and gives what is multiplied
     /// with the unembedding at the rows `at` of `batch`, which ascend: `[at, d_embed]`.
     ///
     /// # Errors
     /// As [`Model::run`].
-    pub fn run_after(&self, past: &Past, batch: &Batch, at: &[u32]) -> Result<Var> {
-        let h = self.embed_after(past.lengths(), batch, &mut ())?;
-        let earlier = Earlier::Fixed(past);
+    pub fn run_after(&self, cache: &KvCache, batch: &Batch, at: &[u32]) -> Result<Var> {
+        let h = self.embed_after(cache.lengths(), batch, &mut ())?;
+        let earlier = Earlier::Fixed(cache);
         let span = 0..self.spec().n_blocks;
         let x = self.run_blocks(span, h.x, &h.rows, Some(at), earlier, &mut ())?;
         self.last_norm(x, &mut ())

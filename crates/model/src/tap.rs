@@ -41,13 +41,13 @@ impl<T: Tap + ?Sized> Tap for &mut T {
 
 /// Keeps what arrives at some sites, or at all.
 #[derive(Debug, Default)]
-pub struct Record {
+pub struct Capture {
     wanted: Option<BTreeSet<Site>>,
     /// What has arrived so far.
     pub seen: BTreeMap<Site, Tensor>,
 }
 
-impl Record {
+impl Capture {
     /// Of every site.
     pub fn all() -> Self {
         Self::default()
@@ -59,7 +59,7 @@ impl Record {
     }
 }
 
-impl Tap for Record {
+impl Tap for Capture {
     fn at(&mut self, site: Site, x: Var) -> Result<Var> {
         if self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&site)) {
             self.seen.insert(site, x.value().clone());

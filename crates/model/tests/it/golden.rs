@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use retcon_model::checkpoint::safetensors;
 use retcon_model::generate::{Sampling, generate};
-use retcon_model::tap::Record;
-use retcon_model::{Batch, Model, Past, Site};
+use retcon_model::tap::Capture;
+use retcon_model::{Batch, KvCache, Model, Site};
 
 use crate::{expected, fixture, ids, model};
 
@@ -43,14 +43,14 @@ fn check(name: &str) {
     let (model, tensors) = (model(name), tensors(name));
     let sequences =
         expected(name)["tokens"].as_array().unwrap().iter().map(ids).collect::<Vec<_>>();
-    let mut seen_packed = Record::all();
+    let mut seen_packed = Capture::all();
     let packed = Batch::new(&sequences).unwrap();
     let x = model.run(&packed, &all_rows(&packed), &mut seen_packed).unwrap();
     let packed_logits = model.logits(&x).unwrap();
     let mut n_compared = 0;
     for (i, tokens) in sequences.iter().enumerate() {
         let batch = Batch::new([tokens]).unwrap();
-        let mut seen = Record::all();
+        let mut seen = Capture::all();
         let x = model.run(&batch, &all_rows(&batch), &mut seen).unwrap();
         let logits = model.logits(&x).unwrap();
         let (start, n) = (packed.starts()[i], tokens.len());
@@ -247,7 +247,7 @@ fn decoding_step_by_step_is_running_at_once() {
     for name in ["llama", "mistral", "gpt2", "qwen3", "gptj", "neox", "gemma2", "gemma3", "olmo2"] {
         let model = model(name);
         let sequences = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![2, 7, 1, 8, 2, 8]];
-        let mut past = Past::new(model.spec().n_blocks, 2);
+        let mut past = KvCache::new(model.spec().n_blocks, 2);
         let mut logits = None;
         for cut in [[0..3, 0..1], [3..7, 1..5], [7..8, 5..6]] {
             let pieces = sequences.iter().zip(cut).map(|(tokens, cut)| tokens[cut].to_vec());
@@ -270,7 +270,7 @@ fn a_tap_changes_what_comes_after_it_and_nothing_before() {
 
     let model = model("llama");
     let batch = Batch::new([vec![5, 6, 7, 8]]).unwrap();
-    let (mut plain, mut changed) = (Record::all(), Record::all());
+    let (mut plain, mut changed) = (Capture::all(), Capture::all());
     model.run(&batch, &[0, 1, 2, 3], &mut plain).unwrap();
     let by = Tensor::ones((1, model.spec().d_model), DType::F32, &Device::Cpu).unwrap();
     let site = Site::Block(1, Spot::MlpOut);
@@ -280,7 +280,7 @@ fn a_tap_changes_what_comes_after_it_and_nothing_before() {
     assert_eq!(moved(Site::Block(1, Spot::MlpKey)), 0.0);
     assert!(moved(site) > 0.0);
     let out = Site::Block(1, Spot::Out);
-    let row = |record: &Record, row| record.seen[&out].narrow(0, row, 1).unwrap();
+    let row = |capture: &Capture, row| capture.seen[&out].narrow(0, row, 1).unwrap();
     assert_eq!(distance(&row(&changed, 1), &row(&plain, 1)), 0.0);
     assert!(distance(&row(&changed, 2), &row(&plain, 2)) > 0.0);
 }

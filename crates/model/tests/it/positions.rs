@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use retcon_kernels::autograd::Var;
-use retcon_model::tap::{Offset, Record, Restore};
+use retcon_model::tap::{Capture, Offset, Restore};
 use retcon_model::{Batch, Site, Spot};
 
 use crate::model;
@@ -70,7 +70,7 @@ fn restored_rows_go_on_as_they_were_and_the_others_as_they_arrive() {
     let model = model("llama");
     let batch = Batch::new(SEQUENCES).unwrap();
     let site = Site::Block(1, Spot::MlpOut);
-    let (mut before, mut after) = (Record::only([site]), Record::only([site]));
+    let (mut before, mut after) = (Capture::only([site]), Capture::only([site]));
     model.run(&batch, &[9], &mut before).unwrap();
     let width = model.spec().d_model;
     let with = Var::constant(Tensor::ones((2, width), DType::F32, &Device::Cpu).unwrap());
@@ -90,7 +90,7 @@ fn a_key_is_what_arrives_there_in_the_whole_pass() {
         let batch = Batch::new(SEQUENCES).unwrap();
         let last = model.spec().n_blocks - 1;
         let site = Site::Block(last, Spot::MlpKey);
-        let mut seen = Record::only([site]);
+        let mut seen = Capture::only([site]);
         let h = model.embed(&batch, &mut ()).unwrap();
         model.blocks(0..last + 1, h.clone(), &mut seen).unwrap();
         let key = model.key(0, last, h, &[3, 9], &mut ()).unwrap();

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use faer::Mat;
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
-use retcon_model::tap::Record;
+use retcon_model::tap::Capture;
 use retcon_model::{Batch, Hidden, Model, Site};
 
 use super::subject::{Situation, Subject};
@@ -122,7 +122,7 @@ impl Walk {
     pub fn states(mut self, model: &Model, block: usize, site: Site) -> Result<Tensor> {
         self.go_to(model, block)?;
         let state = |run: &Run| {
-            let mut seen = Record::only([site]);
+            let mut seen = Capture::only([site]);
             model.blocks(block..block + 1, run.hidden.clone(), &mut seen)?;
             let x = Var::constant(seen.seen[&site].clone());
             Ok(gather_rows(&x, &run.rows())?.into_value())

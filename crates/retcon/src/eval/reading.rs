@@ -13,7 +13,7 @@ use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
 use retcon_model::batch::runs;
 use retcon_model::generate::{Sampling, begin, go_on};
-use retcon_model::{Batch, Model, Past};
+use retcon_model::{Batch, KvCache, Model};
 use serde::{Deserialize, Serialize};
 
 use super::answer::has_ended;
@@ -157,7 +157,7 @@ impl Prompts {
         run: Range<usize>,
         readings: &mut [Reading],
     ) -> Result<()> {
-        let (past, logits) = begin(model, &self.openings[run.clone()])?;
+        let (cache, logits) = begin(model, &self.openings[run.clone()])?;
         let mut scored = Vec::new();
         for (row, prompt) in run.clone().enumerate() {
             for &ask in &self.asks[prompt] {
@@ -171,11 +171,11 @@ impl Prompts {
                 }
             }
         }
-        for (scored, taken) in scored.iter().zip(take(model, &past, &logits, &scored)?) {
+        for (scored, taken) in scored.iter().zip(take(model, &cache, &logits, &scored)?) {
             let reading = &mut readings[scored.ask];
             *reading.place(scored.place) = Some(taken);
         }
-        self.say(model, asks, run, (past, logits), readings)
+        self.say(model, asks, run, (cache, logits), readings)
     }
 
     /// What is said freely after the prompts `run`, which have been run.
@@ -184,7 +184,7 @@ impl Prompts {
         model: &Model,
         asks: &[Ask<'_>],
         run: Range<usize>,
-        (past, logits): (Past, Tensor),
+        (cache, logits): (KvCache, Tensor),
         readings: &mut [Reading],
     ) -> Result<()> {
         let n_free = |prompt: usize| self.asks[prompt].iter().map(|&ask| asks[ask].n_free).max();
@@ -196,7 +196,7 @@ impl Prompts {
         }
         let rows: Vec<u32> = free.iter().map(|&row| row as u32).collect();
         let logits = logits.index_select(&Tensor::new(rows, logits.device())?, 0)?;
-        let past = past.sequences(&free)?;
+        let cache = cache.sequences(&free)?;
         let most = limits.iter().copied().max().unwrap_or(0);
         let mut said: Vec<Vec<u32>> = vec![Vec::new(); free.len()];
         let goes_on = |index: usize, token: u32| {
@@ -204,7 +204,7 @@ impl Prompts {
             let text = model.tokenizer().decode(&said[index]).unwrap_or_default();
             said[index].len() < limits[free[index]] && !(stops(free[index]) && has_ended(&text))
         };
-        let ids = go_on(model, past, logits, &Sampling::greedy(most), goes_on)?;
+        let ids = go_on(model, cache, logits, &Sampling::greedy(most), goes_on)?;
         for (ids, &row) in ids.iter().zip(&free) {
             let text = model.tokenizer().decode(ids)?;
             for &ask in self.asks[run.start + row].iter().filter(|&&ask| asks[ask].n_free > 0) {
@@ -219,14 +219,14 @@ impl Prompts {
 struct Scored {
     ask: usize,
     place: usize,
-    /// The row of the prompt's logits, and its sequence in the past.
+    /// The row of the prompt's logits, and its sequence in the cache.
     row: usize,
     object: Vec<u32>,
 }
 
 /// How the objects are taken: the first token of each by the logits after its prompt, the others by
 /// a pass of their own, which goes on from the prompts'.
-fn take(model: &Model, past: &Past, logits: &Tensor, scored: &[Scored]) -> Result<Vec<Taken>> {
+fn take(model: &Model, cache: &KvCache, logits: &Tensor, scored: &[Scored]) -> Result<Vec<Taken>> {
     let long: Vec<&Scored> = scored.iter().filter(|scored| scored.object.len() > 1).collect();
     let firsts = Distributions::new(logits)?;
     let mut rest = match long.is_empty() {
@@ -235,7 +235,7 @@ fn take(model: &Model, past: &Past, logits: &Tensor, scored: &[Scored]) -> Resul
             let rows: Vec<usize> = long.iter().map(|scored| scored.row).collect();
             let batch = Batch::new(long.iter().map(|s| &s.object[..s.object.len() - 1]))?;
             let at: Vec<u32> = (0..batch.tokens().len() as u32).collect();
-            let x = model.run_after(&past.sequences(&rows)?, &batch, &at)?;
+            let x = model.run_after(&cache.sequences(&rows)?, &batch, &at)?;
             let tokens: Vec<u32> =
                 long.iter().flat_map(|scored| &scored.object[1..]).copied().collect();
             said(model, &x, &tokens)?

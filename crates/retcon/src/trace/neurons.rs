@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use retcon_kernels::autograd::Var;
 use retcon_kernels::rows::gather_rows;
-use retcon_model::tap::{Record, Restore};
+use retcon_model::tap::{Capture, Restore};
 use retcon_model::{Batch, Hidden, Model, Site, Spot};
 use serde::Serialize;
 
@@ -128,11 +128,11 @@ impl<'a> Scaled<'a> {
             false => (whole, at),
         };
         let sites = |block| [Spot::MlpKey, Spot::Out].map(|spot| Site::Block(block, spot));
-        let mut record = Record::only((0..n_blocks).flat_map(sites));
-        let h = model.blocks(0..n_blocks, start.clone(), &mut record)?;
+        let mut capture = Capture::only((0..n_blocks).flat_map(sites));
+        let h = model.blocks(0..n_blocks, start.clone(), &mut capture)?;
         let x = model.finish(n_blocks, h, &[row], &mut ())?;
         let scored = Packed::new([query])?.score(model, &x, &[1.0])?;
-        let (states, probability) = (record.seen, scored.log_prob[0].exp());
+        let (states, probability) = (capture.seen, scored.log_prob[0].exp());
         if !probability.is_finite() {
             let what = "the probability of the answer".to_owned();
             return Err(Error::NotFinite { what });

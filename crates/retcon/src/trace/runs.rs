@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use retcon_kernels::rows::scatter_add_rows;
-use retcon_model::tap::Record;
+use retcon_model::tap::Capture;
 use retcon_model::{Batch, Hidden, Model, Site, Spot};
 
 use super::causal::Settings;
@@ -78,16 +78,16 @@ impl<'a> Runs<'a> {
         spots.extend(settings.kinds.iter().filter_map(|kind| kind.module()));
         let sites =
             (0..n_blocks).flat_map(|block| spots.iter().map(move |&spot| Site::Block(block, spot)));
-        let mut record = Record::only(sites);
+        let mut capture = Capture::only(sites);
         let lengths = h.lengths();
-        let h = self.model.blocks(0..n_blocks, h, &mut record)?;
+        let h = self.model.blocks(0..n_blocks, h, &mut capture)?;
         let (mut at, mut first) = (Vec::new(), 0);
         for length in &lengths {
             at.extend(self.read().map(|row| first + row));
             first += *length as u32;
         }
         let p = self.probabilities(n_blocks, h, &at, &mut (), lengths.len())?;
-        Ok((p.iter().sum::<f64>() / p.len() as f64, record.seen))
+        Ok((p.iter().sum::<f64>() / p.len() as f64, capture.seen))
     }
 
     /// Where the answer is read, counted from `from`.

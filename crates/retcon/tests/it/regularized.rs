@@ -9,7 +9,7 @@ use faer::Mat;
 use retcon::data::Fact;
 use retcon::data::knowledge::{FactSet, Wording};
 use retcon::linalg::to_mat;
-use retcon::model::tap::Record;
+use retcon::model::tap::Capture;
 use retcon::model::{Batch, Part, Site, Spot, Update, WeightId};
 use retcon::stats::Nothing;
 use retcon::tokens::query;
@@ -51,7 +51,7 @@ fn mean_norm(model: &Model, spot: Spot) -> f64 {
     let norm = |fact: &Fact| {
         let query = query(model, &fact.prompt, &fact.target_new).unwrap();
         let rows: Vec<u32> = (0..query.ids.len() as u32).collect();
-        let mut seen = Record::only([site]);
+        let mut seen = Capture::only([site]);
         model.run(&Batch::new([&query.ids]).unwrap(), &rows, &mut seen).unwrap();
         let at = query.subject.unwrap().end - 1;
         to_mat(&seen.seen[&site].narrow(0, at, 1).unwrap()).unwrap().norm_l2()

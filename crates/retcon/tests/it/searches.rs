@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use retcon::edit::prefixes::situations;
 use retcon::edit::subject::Subject;
 use retcon::edit::value::{Found, Search, Stop, search};
-use retcon::model::tap::{Offset, Record};
+use retcon::model::tap::{Capture, Offset};
 use retcon::model::{Batch, Model, Part, Site, Spot, WeightId};
 use retcon::stats::Nothing;
 use retcon::tokens::{Query, query};
@@ -73,7 +73,7 @@ impl<'a> Plain<'a> {
             .iter()
             .map(|prompt| text(query(model, prompt, &fact.target_new).unwrap()))
             .collect();
-        let mut seen = Record::only([site]);
+        let mut seen = Capture::only([site]);
         let (bare, position) = &texts[0];
         let rows: Vec<u32> = (0..bare.ids.len() as u32).collect();
         model.run(&Batch::new([&bare.ids]).unwrap(), &rows, &mut seen).unwrap();
@@ -319,7 +319,7 @@ fn ultraedit_is_the_published_formula() {
     let batch = Batch::new([&query.ids]).unwrap();
     let weight = Var::unknown(model.weight(id).unwrap().to_tensor(&Device::Cpu).unwrap());
     let open = model.with_unknowns(&BTreeMap::from([(id, weight.clone())])).unwrap();
-    let mut seen = Record::only([Site::Block(block, Spot::MlpKey)]);
+    let mut seen = Capture::only([Site::Block(block, Spot::MlpKey)]);
     let x = open.run(&batch, &query.at, &mut seen).unwrap();
     let packed = retcon::tokens::Packed::new([&query]).unwrap();
     let scored = packed.score(&open, &x, &[1.0]).unwrap();

@@ -8,7 +8,7 @@ use retcon_kernels::loss::log_softmax;
 use retcon_kernels::rows::gather_rows;
 use retcon_kernels::squares::sum_of_squares;
 use retcon_model::spec::NormOrder;
-use retcon_model::tap::Record;
+use retcon_model::tap::Capture;
 use retcon_model::{Batch, Hidden, Model, Site, Spot};
 
 use super::{Search, first};
@@ -72,7 +72,7 @@ impl<'a> Prepared<'a> {
         walk.add(model, &chosen, &changing.sequences(&situations)?)?;
         let entering = model.blocks(first_changed..block, changing, &mut ())?;
         let sites: Vec<_> = search.spots.iter().map(|&spot| Site::Block(block, spot)).collect();
-        let mut seen = Record::only(sites.iter().copied());
+        let mut seen = Capture::only(sites.iter().copied());
         let leaving = model.blocks(block..block + 1, entering.clone(), &mut seen)?;
         let starts = batch.starts();
         let rows: Vec<u32> =

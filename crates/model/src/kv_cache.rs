@@ -9,14 +9,14 @@ use crate::error::Result;
 
 /// The keys and values of every block, for the positions of a batch of sequences so far.
 #[derive(Clone, Debug)]
-pub struct Past {
+pub struct KvCache {
     /// Per block; packed like hidden states, `[positions, n_kv_heads * d_head]`.
     blocks: Vec<Option<(Tensor, Tensor)>>,
     /// Positions of each sequence that all blocks have seen.
     lengths: Vec<usize>,
 }
 
-impl Past {
+impl KvCache {
     /// Nothing yet, of `n_sequences` sequences in a model of `n_blocks` blocks.
     pub fn new(n_blocks: usize, n_sequences: usize) -> Self {
         Self { blocks: vec![None; n_blocks], lengths: vec![0; n_sequences] }
