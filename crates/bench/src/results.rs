@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use retcon::eval::bootstrap::{Difference, Score};
+use retcon::eval::bootstrap::{Difference, Estimate};
 use retcon::eval::reading::Reading;
 
 /// All results of a benchmark.
@@ -30,7 +30,7 @@ pub struct About {
     pub version: String,
     /// The model, as people call it.
     pub model: String,
-    /// The fingerprint of its weights.
+    /// What tells it apart, its deltas too.
     pub fingerprint: String,
     /// The data file, and the name of its format.
     pub data: String,
@@ -102,9 +102,9 @@ pub struct Row {
     /// Cases whose edit ended in an error; their numbers are those of the model without it.
     pub n_failed: usize,
     /// Each metric, over all cases, each the mean over its seeds; at the end of a sequence.
-    pub scores: BTreeMap<String, Score>,
+    pub scores: BTreeMap<String, Estimate>,
     /// Each metric by group of cases, such as their relations.
-    pub by_group: BTreeMap<String, BTreeMap<String, Score>>,
+    pub by_group: BTreeMap<String, BTreeMap<String, Estimate>>,
     /// Each metric after so many edits of a sequence; empty elsewhere.
     pub curve: Vec<Point>,
     /// Against each later row of the same setting, at the headline metrics: how it differs from it.
@@ -117,7 +117,7 @@ pub struct Point {
     /// Edits so far.
     pub n_edits: usize,
     /// Each metric over all cases so far, and of the model as it is then.
-    pub scores: BTreeMap<String, Score>,
+    pub scores: BTreeMap<String, Estimate>,
 }
 
 /// A comparison of two rows on the same cases.

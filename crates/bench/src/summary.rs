@@ -12,7 +12,7 @@ use crate::results::{
 };
 use rayon::prelude::*;
 use retcon::data::Case;
-use retcon::eval::bootstrap::{Difference, Score};
+use retcon::eval::bootstrap::{Difference, Estimate};
 use retcon::eval::reading::Reading;
 use serde_json::Map;
 
@@ -109,7 +109,7 @@ impl<'a> Material<'a> {
         }
     }
 
-    fn by_group(&self, measured: &[&Measured<'_>]) -> BTreeMap<String, BTreeMap<String, Score>> {
+    fn by_group(&self, measured: &[&Measured<'_>]) -> BTreeMap<String, BTreeMap<String, Estimate>> {
         let mut groups: BTreeMap<String, Vec<&Measured<'_>>> = BTreeMap::new();
         for &of_case in measured {
             if let Some(group) = &self.cases[of_case.case].group {
@@ -146,13 +146,13 @@ impl<'a> Material<'a> {
     }
 
     /// Every metric of cases, over all that have it, and those that are made of several.
-    fn scores(&self, measured: &[&Measured<'_>]) -> BTreeMap<String, Score> {
+    fn scores(&self, measured: &[&Measured<'_>]) -> BTreeMap<String, Estimate> {
         let mut scores = BTreeMap::new();
         let cases = by_case(measured);
         for column in &self.columns {
             let numbers = cases.iter().filter_map(|numbers| numbers.get(column.name));
             let numbers: Vec<f64> = numbers.copied().collect();
-            if let Some(score) = Score::by(&numbers, SEED, |mean| column.shown(mean)) {
+            if let Some(score) = Estimate::by(&numbers, SEED, |mean| column.shown(mean)) {
                 scores.insert(column.name.to_owned(), score);
             }
         }
@@ -163,7 +163,7 @@ impl<'a> Material<'a> {
     }
 
     /// Every metric of a whole model.
-    fn whole_scores(&self, whole: &Whole) -> BTreeMap<String, Score> {
+    fn whole_scores(&self, whole: &Whole) -> BTreeMap<String, Estimate> {
         let columns = self.columns.iter().filter_map(|column| {
             let score = whole.score(column.name, |mean| column.shown(mean))?;
             Some((column.name.to_owned(), score))
@@ -193,12 +193,12 @@ impl<'a> Material<'a> {
 }
 
 /// How many edits a sequence has come to while most of them held; one number, so without an interval.
-fn horizon(curve: &[Point]) -> Option<Score> {
+fn horizon(curve: &[Point]) -> Option<Estimate> {
     const MOST: f64 = 0.6;
     let holds =
         |point: &&Point| point.scores.get("rewrite.tf.sequence").is_some_and(|s| s.mean >= MOST);
     let last = curve.iter().filter(holds).map(|point| point.n_edits).max().unwrap_or(0) as f64;
-    (!curve.is_empty()).then_some(Score { mean: last, low: last, high: last, n: 1 })
+    (!curve.is_empty()).then_some(Estimate { mean: last, low: last, high: last, n: 1 })
 }
 
 fn case_info(case: &Case) -> CaseInfo {

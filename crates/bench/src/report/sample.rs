@@ -8,7 +8,7 @@ use crate::results::{
     About, Better, CaseInfo, CaseResult, MetricInfo, Point, QuestionInfo, Results, Row, Unit,
     Versus,
 };
-use retcon::eval::bootstrap::{Difference, Score};
+use retcon::eval::bootstrap::{Difference, Estimate};
 use retcon::eval::reading::{Reading, Taken};
 
 /// What no format may stumble over.
@@ -50,13 +50,13 @@ fn rome() -> Row {
     row
 }
 
-fn score(mean: f64, [low, high]: [f64; 2]) -> Score {
-    Score { mean, low, high, n: 20 }
+fn score(mean: f64, [low, high]: [f64; 2]) -> Estimate {
+    Estimate { mean, low, high, n: 20 }
 }
 
 fn row(method: &str, means: [f64; 4]) -> Row {
     let scores = NAMES.iter().zip(means);
-    let mut scores: BTreeMap<String, Score> = scores
+    let mut scores: BTreeMap<String, Estimate> = scores
         .map(|(name, mean)| ((*name).to_owned(), score(mean, [mean - 0.1, mean + 0.1])))
         .collect();
     let drift = match method {

@@ -4,7 +4,7 @@ use super::format::number;
 use super::names::{labels, settings};
 use super::protocol::{Parts, Protocol};
 use crate::results::{Better, MetricInfo, Results, Row, UNEDITED, Unit};
-use retcon::eval::bootstrap::Score;
+use retcon::eval::bootstrap::Estimate;
 
 /// Which metrics a table has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
     /// The mean, its interval, and of how many; `None` where it was not measured.
-    pub score: Option<Score>,
+    pub score: Option<Estimate>,
     /// The mean, as tables show it; `–` for none.
     pub mean: String,
     /// The interval, such as `88.1–97.4`; empty for none.
@@ -81,7 +81,7 @@ impl Cell {
     pub fn whole(&self, unit: Unit) -> String {
         match self.score {
             None => self.mean.clone(),
-            Some(Score { low, high, n, .. }) => {
+            Some(Estimate { low, high, n, .. }) => {
                 let (low, high) = (number(low, unit), number(high, unit));
                 format!("{} [{low}, {high}], n {n}", self.mean)
             }

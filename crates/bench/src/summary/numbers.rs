@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use retcon::data::case::Question;
 use retcon::eval::Measure;
-use retcon::eval::bootstrap::Score;
+use retcon::eval::bootstrap::Estimate;
 use retcon::eval::metrics::{Answered, METRICS, harmonic};
 use retcon::eval::reading::Reading;
 
@@ -70,7 +70,7 @@ pub(super) fn pairs(one: &[&Measured<'_>], other: &[&Measured<'_>], name: &str) 
 pub(super) fn composed(
     cases: &[BTreeMap<&'static str, f64>],
     seed: u64,
-) -> Vec<(&'static str, Score)> {
+) -> Vec<(&'static str, Estimate)> {
     type Combine = fn(&[f64]) -> f64;
     let of: [(&str, &[&str], Combine); 3] = [
         ("score", &["rewrite.prefer", "paraphrase.prefer", "neighbor.prefer"], harmonic),
@@ -87,7 +87,7 @@ pub(super) fn composed(
         let column =
             |part: &&str| cases.iter().filter_map(|numbers| numbers.get(part)).copied().collect();
         let columns: Vec<Vec<f64>> = parts.iter().map(column).collect();
-        Some((name, Score::joint(&columns, seed, combine)?))
+        Some((name, Estimate::joint(&columns, seed, combine)?))
     });
     composed.collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use retcon::eval::bootstrap::Score;
+use retcon::eval::bootstrap::Estimate;
 use retcon::eval::held::{Holds, Moved};
 
 use super::SEED;
@@ -61,12 +61,12 @@ impl Whole {
     }
 
     /// The mean under a name, of what `shown` makes of it.
-    pub(super) fn score(&self, name: &str, shown: impl Fn(f64) -> f64) -> Option<Score> {
+    pub(super) fn score(&self, name: &str, shown: impl Fn(f64) -> f64) -> Option<Estimate> {
         let units = self.0.get(name)?.values().filter(|unit| unit.n > 0);
         let mean = |of: fn(&Weighed) -> f64| units.clone().map(of).collect::<Vec<f64>>();
         let columns =
             [mean(|unit| unit.sum / unit.n as f64), mean(|unit| unit.weight / unit.n as f64)];
-        Score::joint(&columns, SEED, |means| shown(means[0] / means[1]))
+        Estimate::joint(&columns, SEED, |means| shown(means[0] / means[1]))
     }
 
     /// The numbers of the units that both have, the weight of each put into its number, so that their

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use retcon::data::case::{Axis, Case, Question};
 use retcon::eval::Measure;
-use retcon::eval::bootstrap::{Difference, Score};
+use retcon::eval::bootstrap::{Difference, Estimate};
 use retcon::eval::metrics::{Answered, METRICS};
 use retcon::eval::reading::{Reading, Taken};
 use retcon::model::random::Random;
@@ -228,14 +228,14 @@ fn point(skill: &Skill, n_edits: usize, cases: &[Case]) -> Point {
     Point { n_edits, scores: scores(&so_far) }
 }
 
-fn scores<'a>(of: impl IntoIterator<Item = &'a CaseResult>) -> BTreeMap<String, Score> {
+fn scores<'a>(of: impl IntoIterator<Item = &'a CaseResult>) -> BTreeMap<String, Estimate> {
     let mut numbers: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for result in of {
         for (name, number) in &result.numbers {
             numbers.entry(name.clone()).or_default().push(*number);
         }
     }
-    let score = |(name, numbers): (String, Vec<f64>)| Some((name, Score::of(&numbers, 5)?));
+    let score = |(name, numbers): (String, Vec<f64>)| Some((name, Estimate::of(&numbers, 5)?));
     numbers.into_iter().filter_map(score).collect()
 }
 

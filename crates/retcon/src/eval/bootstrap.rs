@@ -13,7 +13,7 @@ const N_DRAWS: usize = 2000;
 
 /// A mean with its 95% interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Score {
+pub struct Estimate {
     /// The mean.
     #[serde(with = "unbounded")]
     pub mean: f64,
@@ -27,14 +27,14 @@ pub struct Score {
     pub n: usize,
 }
 
-impl Score {
+impl Estimate {
     /// Of `numbers`; `None` where there are none. The same seed gives the same interval.
     #[must_use]
     pub fn of(numbers: &[f64], seed: u64) -> Option<Self> {
         Self::by(numbers, seed, |mean| mean)
     }
 
-    /// As [`Score::of`], of what `shown` makes of a mean, such as its exponential.
+    /// As [`Estimate::of`], of what `shown` makes of a mean, such as its exponential.
     #[must_use]
     pub fn by(numbers: &[f64], seed: u64, shown: impl Fn(f64) -> f64) -> Option<Self> {
         Self::joint(std::slice::from_ref(&numbers), seed, |means| shown(means[0]))
@@ -80,7 +80,7 @@ fn means<C: AsRef<[f64]>>(sums: &[f64], columns: &[C]) -> Vec<f64> {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// The mean of the differences, with its interval.
-    pub score: Score,
+    pub score: Estimate,
     /// How often a difference as large arises where the signs are drawn at random.
     pub p: f64,
 }
@@ -90,7 +90,7 @@ impl Difference {
     #[must_use]
     pub fn of(pairs: &[(f64, f64)], seed: u64) -> Option<Self> {
         let differences: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
-        let score = Score::of(&differences, seed).filter(|score| score.mean.is_finite())?;
+        let score = Estimate::of(&differences, seed).filter(|score| score.mean.is_finite())?;
         let mut random = Random::new(seed ^ 1);
         let found = differences.iter().sum::<f64>().abs();
         // Rounding must not tell a draw that has the same signs from what was found.
@@ -112,13 +112,13 @@ mod tests {
     fn an_interval_is_that_of_the_binomial() {
         // 80 of 200: by the normal approximation 0.4 +- 1.96 sqrt(0.24 / 200) = 0.4 +- 0.068.
         let numbers: Vec<f64> = (0..200).map(|i| f64::from(u8::from(i < 80))).collect();
-        let score = Score::of(&numbers, 7).unwrap();
+        let score = Estimate::of(&numbers, 7).unwrap();
         assert!((score.mean - 0.4).abs() < 1e-12 && score.n == 200);
         // 2000 draws put the ends within about 0.01 of where they are.
         assert!((score.low - 0.332).abs() < 0.012, "{score:?}");
         assert!((score.high - 0.468).abs() < 0.012, "{score:?}");
-        assert_eq!(Score::of(&numbers, 7), Some(score));
-        assert_eq!(Score::of(&[], 7), None);
+        assert_eq!(Estimate::of(&numbers, 7), Some(score));
+        assert_eq!(Estimate::of(&[], 7), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod report;
 pub(crate) mod unbounded;
 
 pub use belief::{Belief, believe};
-pub use bootstrap::{Difference, Score};
+pub use bootstrap::{Difference, Estimate};
 pub use drift::{Drift, drift};
 pub use measure::Measure;
 pub use metrics::{METRICS, Metric};

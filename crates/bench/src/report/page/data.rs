@@ -9,7 +9,7 @@ use super::super::names::labels;
 use super::super::protocol::{Parts, Protocol};
 use super::super::table::{Which, chosen};
 use crate::results::{About, CaseInfo, CaseResult, MetricInfo, Point, Results, Row, UNEDITED};
-use retcon::eval::bootstrap::Score;
+use retcon::eval::bootstrap::Estimate;
 use retcon::eval::reading::{Reading, Taken};
 
 /// All that the script shows.
@@ -101,7 +101,7 @@ impl<'a> Method<'a> {
         let point = |point: &Point| (point.n_edits, in_order(&point.scores, names));
         let versus = row.versus.iter().filter_map(|versus| {
             let metric = names.iter().position(|name| *name == versus.metric)?;
-            let Score { mean, low, high, n } = versus.difference.score;
+            let Estimate { mean, low, high, n } = versus.difference.score;
             let ends = [mean, low, high].map(short);
             Some((versus.row, metric, ends, n, short(versus.difference.p)))
         });
@@ -120,9 +120,9 @@ impl<'a> Method<'a> {
     }
 }
 
-fn in_order(scores: &BTreeMap<String, Score>, names: &[&str]) -> Scores {
+fn in_order(scores: &BTreeMap<String, Estimate>, names: &[&str]) -> Scores {
     let of = |name: &&str| {
-        let Score { mean, low, high, n } = *scores.get(*name)?;
+        let Estimate { mean, low, high, n } = *scores.get(*name)?;
         Some((short(mean), short(low), short(high), n))
     };
     names.iter().map(of).collect()
