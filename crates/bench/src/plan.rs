@@ -16,7 +16,7 @@ use crate::setting::Setting;
 pub struct Plan {
     /// The model, as people call it.
     pub model: String,
-    /// The fingerprint of its weights and its tokenizer.
+    /// What tells it apart: every number that it computes with, and its tokenizer.
     pub fingerprint: String,
     /// How its weights are held.
     pub precision: String,

@@ -36,8 +36,8 @@ impl Statistics {
         Ok(match self {
             Self::File(path) => stats::read(path)?.about == *about,
             Self::Text(text) => {
-                let Kept { corpus, plan, .. } = text.kept()?;
-                corpus.fingerprint() == about.corpus_fingerprint && plan.window == about.window
+                let Kept { corpus, limits, .. } = text.kept()?;
+                corpus.fingerprint() == about.corpus_fingerprint && limits.window == about.window
             }
         })
     }
@@ -83,7 +83,7 @@ pub(crate) fn before(
     is_own: bool,
 ) -> retcon::Result<Vec<String>> {
     let n_blocks = kept.planned(model, blocks)?.len();
-    let needed = bytes(stats::peak_bytes(model, n_blocks, kept.plan.window));
+    let needed = bytes(stats::peak_bytes(model, n_blocks, kept.limits.window));
     let own = is_own.then(|| {
         "statistics of keys over the small text that comes with the program: it does for small \
          models, and a text of yours (--corpus) is better"
@@ -121,7 +121,7 @@ impl Text {
             }
             file => Corpus::read(Path::new(file))?,
         };
-        Ok(Kept { folder: folder()?, corpus, plan: self.plan.clone() })
+        Ok(Kept { folder: folder()?, corpus, limits: self.limits.clone() })
     }
 
     /// Whether it is the small text that comes with the program.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use retcon::data::{Corpus, Fact};
 use retcon::eval::Kind;
 use retcon::eval::questions::Counts;
-use retcon::stats::{Kept, Plan};
+use retcon::stats::{Kept, Limits};
 use retcon::{Ctx, Method, Model, Options, compare};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let facts = [Fact::parse(&fact)?];
     // Closed forms need second moments of keys, which are computed once and kept in a folder.
     let folder = std::env::temp_dir().join("retcon-statistics");
-    let statistics = Kept { folder, corpus: Corpus::own(), plan: Plan::default() };
+    let statistics = Kept { folder, corpus: Corpus::own(), limits: Limits::default() };
     let ctx = Ctx::new(0).with_statistics(&statistics);
 
     for name in ["ft", "lora", "rome", "memit", "alphaedit"] {

@@ -34,6 +34,7 @@ pub mod error;
 pub mod eval;
 pub mod experiment;
 pub mod html;
+pub mod identity;
 mod interval;
 pub mod linalg;
 pub mod stats;

@@ -118,7 +118,7 @@ fn plan(
     let precision = format!("{:?}", shell.options.precision).to_lowercase();
     Ok(Plan {
         model: job.model.name(),
-        fingerprint: retcon::stats::fingerprint(model, model.spec().n_blocks)?,
+        fingerprint: retcon::identity::model_id(model)?,
         precision,
         data: file_name(&job.data),
         dataset: dataset.name.to_owned(),

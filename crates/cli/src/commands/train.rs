@@ -9,9 +9,10 @@ use anyhow::{Context, Result, bail};
 use retcon::edit::scope::Scope;
 use retcon::eval::accuracy::{said, share};
 use retcon::experiment::{Material, Use};
+use retcon::identity::{model_id, texts_id};
 use retcon::model::Container;
 use retcon::model::delta::merge::merge;
-use retcon::train::{Stream, Trainer, model_id, texts_id};
+use retcon::train::{Stream, Trainer};
 use retcon::{Ctx, Delta, Model, Update};
 use serde_json::json;
 

@@ -24,7 +24,7 @@ pub(crate) enum Statistics {
 pub(crate) struct Text {
     /// A file, `-` or `own`.
     pub(crate) corpus: String,
-    pub(crate) plan: stats::Plan,
+    pub(crate) limits: stats::Limits,
 }
 
 /// Chooses settings.
@@ -98,5 +98,5 @@ fn text(args: args::Text) -> Result<Text> {
             "give a text file, one text a line, or a .jsonl file with the key `text`"
         ));
     }
-    Ok(Text { corpus, plan: stats::Plan { window, most_tokens, tolerance } })
+    Ok(Text { corpus, limits: stats::Limits { window, most_tokens, tolerance } })
 }

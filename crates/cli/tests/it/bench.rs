@@ -154,6 +154,22 @@ fn a_store_is_reported_and_another_plan_refused() {
 }
 
 #[test]
+fn a_stack_whose_deltas_are_others_is_another_model() {
+    let dir = Dir::new();
+    let model = dir.copy("llama-tied");
+    dir.edit(&model, "a.safetensors");
+    let apply = ["apply", model.to_str().unwrap(), "a.safetensors"];
+    dir.run(apply).ok();
+    let bench = || dir.run(changed("s.sqlite", "--model", "llama-tied.retcon.json"));
+    bench().ok();
+    bench().ok();
+    dir.run(["undo", "llama-tied.retcon.json"]).ok();
+    bench().exits(1).complains("is of another benchmark").complains("`fingerprint`");
+    dir.run(apply).ok();
+    bench().ok();
+}
+
+#[test]
 fn a_run_that_grew_ends_with_the_table_of_a_whole_one() {
     let dir = Dir::new();
     let whole = dir.run(bench("whole.sqlite"));

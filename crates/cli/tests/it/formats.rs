@@ -62,6 +62,12 @@ fn tuned_settings_and_statistics_are_as_the_page_has_them() {
     assert!(page.contains("`tuned/METHOD-HEX.json`"));
     has_keys(&page, &tuned);
     has_keys(&page, &tuned["alone"][0]);
+    for damaged in ["{\"method\": ", "\u{0}"] {
+        fs::write(&path, damaged).unwrap();
+        let tune = ["tune", "knowing", "--method", "rome", "--minutes", "0"];
+        dir.run(tune).ok().complains("not what a sweep has found, and made anew");
+        has_keys(&page, &json(&path));
+    }
 
     let path = file(&dir, "statistics", ".safetensors");
     assert!(is_hex(path.file_stem().unwrap().to_str().unwrap()), "{path:?}");

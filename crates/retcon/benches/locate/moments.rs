@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use retcon::Model;
+use retcon::identity::keys_id;
 use retcon::linalg::mean;
-use retcon::stats::{About, Given, Statistics, fingerprint};
+use retcon::stats::{About, Given, Statistics};
 use retcon_kernels::moment::Moment;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
@@ -50,7 +51,7 @@ pub(crate) fn read(path: &Path, model: &Model, blocks: &[usize]) -> Outcome<Give
     }
     let n_blocks = blocks.iter().max().map_or(0, |last| last + 1);
     let about = About {
-        model: fingerprint(model, n_blocks)?,
+        model: keys_id(model, n_blocks)?,
         n_blocks,
         corpus: path.display().to_string(),
         corpus_fingerprint: String::new(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use retcon::data::Corpus;
 use retcon::model::Part;
-use retcon::stats::{Plan, collect};
+use retcon::stats::{Limits, collect};
 use retcon::{Ctx, Model};
 use serde_json::{Value, json};
 
@@ -28,10 +28,10 @@ pub(crate) fn measure(request: &Request, model: &Model) -> Outcome<Value> {
     let cancel = AtomicBool::new(false);
     let ctx = Ctx::new(0).with_cancel(&cancel);
     // To the end of the text, however early it would be good enough.
-    let plan = Plan { tolerance: 0.0, ..Plan::default() };
+    let limits = Limits { tolerance: 0.0, ..Limits::default() };
     let before = matmul_peak()?;
     let clock = Instant::now();
-    let found = collect(&ctx, model, &corpus, &request.blocks, &plan, None)?;
+    let found = collect(&ctx, model, &corpus, &request.blocks, &limits, None)?;
     let seconds = clock.elapsed().as_secs_f64();
     let memory = (peak_rss_mb() * 1024.0 * 1024.0) as u64;
     // Before and after, as other work on the machine may come and go.

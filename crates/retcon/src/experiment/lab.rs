@@ -19,8 +19,9 @@ use crate::ctx::Ctx;
 use crate::data::knowledge::Modified;
 use crate::edit::scope::{Blocks, Scope};
 use crate::error::Result;
+use crate::identity::{model_id, texts_id};
 use crate::tokens::Query;
-use crate::train::{Constraint, Course, Share, Stream, Trainer, model_id, texts_id};
+use crate::train::{Constraint, Course, Share, Stream, Trainer};
 
 /// What all cells share.
 pub(super) struct Lab<'a> {

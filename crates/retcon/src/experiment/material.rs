@@ -11,8 +11,8 @@ use super::choice::Texts;
 use super::plan::Facts;
 use crate::data::knowledge::{Choice, FactSet, Modified, Triple, Wording};
 use crate::error::{Error, Result};
+use crate::identity::short;
 use crate::tokens::{Query, query};
-use crate::train::short;
 
 /// The facts of a plan, for a model.
 #[derive(Debug)]

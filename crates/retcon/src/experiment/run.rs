@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::records::{Records, io};
 use crate::ctx::{Ctx, Progress};
 use crate::error::{Error, Result};
-use crate::train::model_id;
+use crate::identity::model_id;
 
 /// The plan of a folder, which no other plan may use.
 const PLAN: &str = "plan.json";

@@ -14,14 +14,15 @@ use retcon_model::{Batch, Model, Site, Spot};
 use super::convergence::{Held, surprise};
 use super::memory::at_once;
 use super::windows::windows;
-use super::{About, Statistics, file, fingerprint, n_needed};
+use super::{About, Statistics, file, n_needed};
 use crate::ctx::{Ctx, Progress};
 use crate::data::Corpus;
 use crate::error::{Error, Result};
+use crate::identity::keys_id;
 
 /// How statistics are computed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct Limits {
     /// Tokens in a sequence at most.
     pub window: usize,
     /// Tokens at most, up to a sequence; `None` where the text is the limit.
@@ -31,7 +32,7 @@ pub struct Plan {
     pub tolerance: f64,
 }
 
-impl Default for Plan {
+impl Default for Limits {
     fn default() -> Self {
         Self { window: 256, most_tokens: None, tolerance: 0.15 }
     }
@@ -63,7 +64,7 @@ pub fn collect(
     model: &Model,
     corpus: &Corpus,
     blocks: &[usize],
-    plan: &Plan,
+    limits: &Limits,
     resume: Option<&Path>,
 ) -> Result<Statistics> {
     let mut blocks = blocks.to_vec();
@@ -79,7 +80,7 @@ pub fn collect(
     let model = &model.base();
     let mut texts: Vec<&str> = corpus.texts.iter().map(String::as_str).collect();
     Random::new(0).shuffle(&mut texts);
-    let mut sequences = windows(model, &texts, plan.window)?;
+    let mut sequences = windows(model, &texts, limits.window)?;
     let width = model.spec().d_mlp;
     let held = sequences.split_off(sequences.len() - HELD.min(sequences.len() / 8));
     let n_found: usize = sequences.iter().map(Vec::len).sum();
@@ -87,13 +88,13 @@ pub fn collect(
     if found < needed {
         return Err(Error::TooFewTokens { found, needed, width });
     }
-    let mut pass = Pass { model, last, at_once: at_once(model, n_found / 8), plan };
+    let mut pass = Pass { model, last, at_once: at_once(model, n_found / 8), limits };
     let about = About {
-        model: fingerprint(model, last + 1)?,
+        model: keys_id(model, last + 1)?,
         n_blocks: last + 1,
         corpus: corpus.name.clone(),
         corpus_fingerprint: corpus.fingerprint(),
-        window: plan.window,
+        window: limits.window,
         n_tokens: 0,
         n_begins: 0,
         n_windows: 0,
@@ -137,7 +138,7 @@ struct Pass<'a> {
     model: &'a Model,
     last: usize,
     at_once: usize,
-    plan: &'a Plan,
+    limits: &'a Limits,
 }
 
 impl Pass<'_> {
@@ -151,9 +152,9 @@ impl Pass<'_> {
     ) -> Result<Statistics> {
         let width = self.model.spec().d_mlp as u64;
         let total: usize = sequences.iter().map(Vec::len).sum();
-        let most = self.plan.most_tokens.unwrap_or(u64::MAX).min(total as u64);
+        let most = self.limits.most_tokens.unwrap_or(u64::MAX).min(total as u64);
         let mut saved = std::time::Instant::now();
-        // What was enough for another plan may not be for this one.
+        // What was enough under other limits may not be under these.
         (so_far.about.converged, so_far.about.ended) = (false, false);
         // Twice as many tokens from look to look: all of them together cost as much as the last.
         let mut look_at = 4 * width;
@@ -201,10 +202,10 @@ impl Pass<'_> {
     fn look(&self, so_far: &mut Statistics, held: &Held) -> Result<bool> {
         let about = &mut so_far.about;
         about.surprise = surprise(&so_far.moments, held)?;
-        let within = |surprise: &f64| *surprise <= 1.0 + self.plan.tolerance;
+        let within = |surprise: &f64| *surprise <= 1.0 + self.limits.tolerance;
         about.converged = !about.surprise.is_empty() && about.surprise.values().all(within);
         tracing::info!("{} tokens: surprise {:?}", about.n_tokens, about.surprise);
-        Ok(about.converged && self.plan.tolerance > 0.0)
+        Ok(about.converged && self.limits.tolerance > 0.0)
     }
 
     /// Runs `sequences` and adds their keys.
@@ -319,10 +320,10 @@ mod tests {
         let texts: Vec<&str> = corpus.texts.iter().map(String::as_str).collect();
         let blocks: Vec<usize> = (0..model.spec().n_blocks).collect();
         for window in [40, 100_000] {
-            let plan = &Plan { window, ..Plan::default() };
+            let limits = &Limits { window, ..Limits::default() };
             let sequences = &windows(model, &texts, window).unwrap()[..HELD];
             let longest = sequences.iter().map(Vec::len).max().unwrap();
-            let pass = Pass { model, last: blocks.len() - 1, at_once: 2 * longest, plan };
+            let pass = Pass { model, last: blocks.len() - 1, at_once: 2 * longest, limits };
             let held = pass.keys_of(sequences, &blocks).unwrap();
             let pieces = held.values().flatten();
             assert!(pieces.clone().all(|piece| piece.dims()[0] <= pass.at_once));

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use retcon_model::Model;
 use sha2::{Digest, Sha256};
 
-use super::{Plan, Source, Spaces, Statistics, collect, file, fingerprint};
+use super::{Limits, Source, Spaces, Statistics, collect, file};
 use crate::ctx::Ctx;
 use crate::data::Corpus;
 use crate::error::{Error, Result};
+use crate::identity::keys_id;
 
 /// Keeps statistics in a folder: a file for each model and text.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub struct Kept {
     /// The text.
     pub corpus: Corpus,
     /// How they are computed where they are not there yet.
-    pub plan: Plan,
+    pub limits: Limits,
 }
 
 impl Kept {
@@ -31,9 +32,9 @@ impl Kept {
     pub fn path(&self, model: &Model) -> Result<PathBuf> {
         // The first block tells models apart, and a deeper one than before is no other model.
         let mut hash = Sha256::new();
-        hash.update(fingerprint(model, 1)?);
+        hash.update(keys_id(model, 1)?);
         hash.update(self.corpus.fingerprint());
-        hash.update((self.plan.window as u64).to_le_bytes());
+        hash.update((self.limits.window as u64).to_le_bytes());
         let hash = format!("{:x}", hash.finalize());
         Ok(self.folder.join(format!("{}.safetensors", &hash[..16])))
     }
@@ -43,7 +44,8 @@ impl Kept {
     /// # Errors
     /// Where the file is broken.
     pub fn find(&self, model: &Model, blocks: &[usize]) -> Result<Option<Statistics>> {
-        let is_enough = |found: &Statistics| has_all(found, blocks) && found.is_enough(&self.plan);
+        let is_enough =
+            |found: &Statistics| has_all(found, blocks) && found.is_enough(&self.limits);
         Ok(self.there(model)?.filter(is_enough))
     }
 
@@ -96,7 +98,7 @@ impl Source for Kept {
         blocks: &[usize],
     ) -> Result<Arc<Statistics>> {
         let shorter = match self.there(model)?.filter(|found| has_all(found, blocks)) {
-            Some(found) if found.is_enough(&self.plan) => return Ok(Arc::new(found)),
+            Some(found) if found.is_enough(&self.limits) => return Ok(Arc::new(found)),
             shorter => shorter,
         };
         let all = self.planned(model, blocks)?;
@@ -107,10 +109,10 @@ impl Source for Kept {
         })?;
         let partial = path.with_extension("partial");
         if let Some(shorter) = shorter.filter(|_| !partial.is_file()) {
-            // It goes on from what was enough for another plan.
+            // It goes on from what was enough under other limits.
             file::write(&shorter, &partial)?;
         }
-        let mut made = collect(ctx, model, &self.corpus, &all, &self.plan, Some(&partial))?;
+        let mut made = collect(ctx, model, &self.corpus, &all, &self.limits, Some(&partial))?;
         made.spaces = Spaces::kept_in(&self.folder);
         file::write(&made, &path)?;
         if partial.is_file() {

@@ -11,6 +11,7 @@ mod kept;
 mod memory;
 mod merge;
 mod once;
+mod source;
 mod spaces;
 mod windows;
 
@@ -18,24 +19,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use retcon_kernels::moment::Moment;
-use retcon_kernels::stored::Format;
-use retcon_kernels::weight::Weight;
-use retcon_model::{Model, Spec, WeightId};
+use retcon_model::Model;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-pub use collect::{Plan, collect, name};
+pub use collect::{Limits, collect, name};
 pub use file::{read, write};
 pub use kept::Kept;
 pub use memory::{n_bytes, peak_bytes};
 pub use once::Once;
+pub use source::{Fresh, Given, Nothing, Source};
 pub use spaces::Spaces;
 
-use crate::ctx::Ctx;
-use crate::data::Corpus;
 use crate::error::{Error, Result};
+use crate::identity::keys_id;
 use crate::linalg::NullSpace;
 
 /// Second moments of keys, and what they are of.
@@ -56,9 +53,9 @@ pub struct Statistics {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// The model, to its last block that was needed (see [`fingerprint`]).
+    /// The model, to its last block that was needed (see [`keys_id`]).
     pub model: String,
-    /// How many blocks that fingerprint covers.
+    /// How many blocks that covers.
     pub n_blocks: usize,
     /// The text, by name.
     pub corpus: String,
@@ -73,7 +70,7 @@ pub struct About {
     /// Sequences that were run, from the first of the text's on.
     pub n_windows: usize,
     /// How surprising new keys were in the end, block by block; 1 is not at all (see
-    /// [`Plan::tolerance`]).
+    /// [`Limits::tolerance`]).
     pub surprise: BTreeMap<usize, f64>,
     /// Whether that was within the tolerance.
     pub converged: bool,
@@ -89,7 +86,7 @@ impl About {
     /// Whether it is of `model`, as far as it goes.
     fn is_of(&self, model: &Model) -> Result<bool> {
         let n_blocks = self.n_blocks;
-        Ok(n_blocks <= model.spec().n_blocks && fingerprint(model, n_blocks)? == self.model)
+        Ok(n_blocks <= model.spec().n_blocks && keys_id(model, n_blocks)? == self.model)
     }
 
     /// The texts that were read, by content.
@@ -141,14 +138,14 @@ impl Statistics {
 }
 
 impl Statistics {
-    /// Whether `plan` asks for nothing more of their text.
+    /// Whether `limits` ask for nothing more of their text.
     #[must_use]
-    pub fn is_enough(&self, plan: &Plan) -> bool {
+    pub fn is_enough(&self, limits: &Limits) -> bool {
         let About { surprise, n_tokens, ended, .. } = &self.about;
-        let within = |surprise: &f64| *surprise <= 1.0 + plan.tolerance;
+        let within = |surprise: &f64| *surprise <= 1.0 + limits.tolerance;
         let converged =
-            plan.tolerance > 0.0 && !surprise.is_empty() && surprise.values().all(within);
-        *ended || converged || plan.most_tokens.is_some_and(|most| *n_tokens >= most)
+            limits.tolerance > 0.0 && !surprise.is_empty() && surprise.values().all(within);
+        *ended || converged || limits.most_tokens.is_some_and(|most| *n_tokens >= most)
     }
 
     /// The directions in which the keys of `block` have less than `threshold`, found once.
@@ -178,153 +175,4 @@ impl Statistics {
 /// next to nothing.
 fn n_needed(width: usize) -> u64 {
     2 * width as u64
-}
-
-/// Where editors get statistics.
-pub trait Source: Sync {
-    /// Those of the keys of `blocks` of `model`, at least.
-    ///
-    /// # Errors
-    /// Where there are none and none can be made.
-    fn statistics(&self, ctx: &Ctx<'_>, model: &Model, blocks: &[usize])
-    -> Result<Arc<Statistics>>;
-
-    /// Fails at once, without computing anything, where [`Source::statistics`] would fail so: to be asked
-    /// before long work that needs them at its end.
-    ///
-    /// # Errors
-    /// As [`Source::statistics`].
-    fn check(&self, model: &Model, blocks: &[usize]) -> Result<()> {
-        let _ = (model, blocks);
-        Ok(())
-    }
-}
-
-impl<S: Source + ?Sized> Source for &S {
-    fn statistics(
-        &self,
-        ctx: &Ctx<'_>,
-        model: &Model,
-        blocks: &[usize],
-    ) -> Result<Arc<Statistics>> {
-        (**self).statistics(ctx, model, blocks)
-    }
-
-    fn check(&self, model: &Model, blocks: &[usize]) -> Result<()> {
-        (**self).check(model, blocks)
-    }
-}
-
-/// Computes them every time, over a text.
-#[derive(Clone, Debug)]
-pub struct Fresh {
-    /// The text.
-    pub corpus: Corpus,
-    /// How.
-    pub plan: Plan,
-}
-
-impl Fresh {
-    /// Over the text that comes with the library.
-    #[must_use]
-    pub fn own() -> Self {
-        Self { corpus: Corpus::own(), plan: Plan::default() }
-    }
-}
-
-impl Source for Fresh {
-    fn statistics(
-        &self,
-        ctx: &Ctx<'_>,
-        model: &Model,
-        blocks: &[usize],
-    ) -> Result<Arc<Statistics>> {
-        Ok(Arc::new(collect(ctx, model, &self.corpus, blocks, &self.plan, None)?))
-    }
-}
-
-/// Statistics that are there already.
-#[derive(Clone, Debug)]
-pub struct Given {
-    /// Where they were read, for messages.
-    pub path: std::path::PathBuf,
-    /// What they are.
-    pub statistics: Arc<Statistics>,
-}
-
-impl Source for Given {
-    fn statistics(&self, _: &Ctx<'_>, model: &Model, blocks: &[usize]) -> Result<Arc<Statistics>> {
-        self.check(model, blocks)?;
-        Ok(self.statistics.clone())
-    }
-
-    fn check(&self, model: &Model, blocks: &[usize]) -> Result<()> {
-        self.statistics.check_is_of(model, &self.path)?;
-        let is_missing = |block: &&usize| !self.statistics.moments.contains_key(block);
-        let missing: Vec<String> =
-            blocks.iter().filter(is_missing).map(ToString::to_string).collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => {
-                let (path, blocks) = (self.path.clone(), missing.join(","));
-                Err(Error::MissingBlocks { path, blocks })
-            }
-        }
-    }
-}
-
-/// Refuses: for work that needs no statistics.
-#[derive(Clone, Copy, Debug)]
-pub struct Nothing;
-
-impl Source for Nothing {
-    fn statistics(&self, _: &Ctx<'_>, _: &Model, blocks: &[usize]) -> Result<Arc<Statistics>> {
-        Err(Error::NoStatistics { block: blocks.first().copied().unwrap_or_default() })
-    }
-}
-
-/// What tells `model`, up to its first `n_blocks` blocks, apart from any other whose keys there would
-/// differ: its weights as stored, the types that round them, what it does with them, its tokenizer, and
-/// what begins a sequence.
-///
-/// # Errors
-/// Where a file can't be read.
-pub fn fingerprint(model: &Model, n_blocks: usize) -> Result<String> {
-    let mut hash = Sha256::new();
-    let spec = model.spec();
-    let stored: Vec<usize> = (0..n_blocks).map(|block| spec.weights_of(block)).collect();
-    let is_below = |id: &WeightId| match id.block {
-        Some(block) => stored.contains(&block),
-        None => id.part.component() == retcon_model::Component::Embeddings,
-    };
-    let below: Vec<WeightId> = model.weights().iter().map(|(id, _)| id).filter(is_below).collect();
-    // Half of a small model is read for this, which takes as long as some steps of a search.
-    let fingerprints = below.par_iter().map(|&id| model.fingerprint(id));
-    let fingerprints = fingerprints.collect::<Result<Vec<_>, _>>()?;
-    for (id, fingerprint) in below.iter().zip(fingerprints) {
-        hash.update(format!("{id} {fingerprint} "));
-        if let Some(format) = rounded_to(model, *id)? {
-            hash.update(format!("as {format} "));
-        }
-    }
-    // How many blocks follow makes no difference.
-    hash.update(format!("{:?} ", Spec { n_blocks, ..spec.clone() }));
-    hash.update(format!("{n_blocks} {:?} ", model.tokenizer().prefix()));
-    hash.update(model.tokenizer().fingerprint()?);
-    Ok(format!("{:x}", hash.finalize()))
-}
-
-/// The type that the numbers of a weight were rounded to where they are held; `None` where all of them
-/// are as in the file, which single precision leaves as they are.
-fn rounded_to(model: &Model, id: WeightId) -> Result<Option<Format>> {
-    let held = match model.weight(id)?.base() {
-        Weight::Stored(stored) => Some(stored.format()),
-        Weight::Dense(tensor) => Format::of(tensor.dtype()),
-    };
-    let source = model.source();
-    let in_file = match source.place(id) {
-        Some((name, _)) => Some(source.checkpoint.tensor(name)?.format()),
-        None => None,
-    };
-    Ok(held.filter(|format| [Format::F16, Format::BF16].contains(format) && held != in_file))
 }

@@ -5,13 +5,10 @@
 //! modified facts alone or mixed with others (Zhu et al. 2020, arXiv 2012.00363, section 4).
 
 mod course;
-mod identity;
 mod save;
 mod stream;
 mod trainer;
 
 pub use course::{Constraint, Course};
-pub(crate) use identity::short;
-pub use identity::{model_id, texts_id};
 pub use stream::{Share, Stream};
 pub use trainer::{Step, Trainer};

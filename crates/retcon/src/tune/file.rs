@@ -8,12 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Tuned;
 use crate::error::{Error, Result};
-use crate::stats;
-
-/// What tells `model` apart from any other.
-pub(super) fn fingerprint(model: &Model) -> Result<String> {
-    stats::fingerprint(model, model.spec().n_blocks)
-}
+use crate::identity::checkpoint_id;
 
 /// Where the settings of a method for `model` are kept in `folder`, beside those that were `given` to
 /// the sweep.
@@ -26,8 +21,7 @@ pub fn path(
     method: &str,
     given: &Map<String, Value>,
 ) -> Result<PathBuf> {
-    let fingerprint = fingerprint(&model.base())?;
-    let name = format!("{method}-{}", &fingerprint[..16]);
+    let name = format!("{method}-{}", &checkpoint_id(model)?[..16]);
     if given.is_empty() {
         return Ok(folder.join(format!("{name}.json")));
     }
@@ -44,18 +38,25 @@ pub fn write(tuned: &Tuned, path: &Path) -> Result<()> {
     Ok(atomic::write(path, |to| to.write_all(text.as_bytes()))?)
 }
 
-/// What is at `path` of `model`; `None` where nothing is, or it is of another model or another version
-/// of this program.
+/// What is at `path` of `model`; `None` where nothing is, or it is damaged, of another model or of
+/// another version of this program: a sweep makes it anew.
 ///
 /// # Errors
-/// [`Error::BadFolder`] where the file is broken.
+/// [`Error::BadFolder`] where the file can't be read.
 pub fn read(path: &Path, model: &Model) -> Result<Option<Tuned>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let bad = |what: String| Error::BadFolder { path: path.to_owned(), what };
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    let json: Value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-    let Ok(tuned) = serde_json::from_value::<Tuned>(json) else { return Ok(None) };
-    Ok(if tuned.model == fingerprint(&model.base())? { Some(tuned) } else { None })
+    let bytes = std::fs::read(path)
+        .map_err(|error| Error::BadFolder { path: path.to_owned(), what: error.to_string() })?;
+    match serde_json::from_slice::<Tuned>(&bytes) {
+        Ok(tuned) => Ok((tuned.model == checkpoint_id(model)?).then_some(tuned)),
+        Err(error) => {
+            tracing::warn!(
+                "{}: not what a sweep has found, and made anew: {error}",
+                path.display()
+            );
+            Ok(None)
+        }
+    }
 }

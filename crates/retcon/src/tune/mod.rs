@@ -42,6 +42,7 @@ use crate::edit::Method;
 use crate::error::{Error, Result};
 use crate::eval::drift::{as_held, unrelated_prompts};
 use crate::eval::held::Held;
+use crate::identity::checkpoint_id;
 use crate::stats::{About, Once};
 
 /// What was tried, and what came of it.
@@ -53,7 +54,7 @@ pub struct Tuned {
     /// What was given in the place of its own settings.
     #[serde(default)]
     pub given: Map<String, Value>,
-    /// The model, by the fingerprint of all of its weights that may matter.
+    /// What tells the model apart (see [`checkpoint_id`]).
     pub model: String,
     /// Seed of all random choices.
     pub seed: u64,
@@ -165,7 +166,7 @@ pub fn tune(
     Ok(Tuned {
         method: method.name.to_owned(),
         given: given.clone(),
-        model: file::fingerprint(model)?,
+        model: checkpoint_id(model)?,
         seed: ctx.seed,
         settings,
         alone,

@@ -2,7 +2,7 @@
 
 use retcon::data::Corpus;
 use retcon::model::{Batch, Update};
-use retcon::stats::{Fresh, Plan, Source};
+use retcon::stats::{Fresh, Limits, Source};
 use retcon::tokens::query;
 use retcon::{Delta, Editor, METHODS, Method, Model};
 use serde_json::{Value, json};
@@ -202,7 +202,7 @@ fn what_makes_no_sense_is_refused_by_name() {
 fn statistics_of_too_little_text_are_refused() {
     let model = model("llama");
     let corpus = Corpus { name: "short".to_owned(), texts: vec!["the capital".to_owned()] };
-    let short = Fresh { corpus, plan: Plan::default() };
+    let short = Fresh { corpus, limits: Limits::default() };
     let error = with_ctx(0, &short, |ctx| short.statistics(ctx, &model, &[0])).unwrap_err();
     assert!(error.to_string().contains("at least"), "{error}");
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::DType;
 use retcon::data::Prompt;
+use retcon::identity::{model_id, texts_id};
 use retcon::model::{FactMemory, WeightId};
 use retcon::tokens::query;
-use retcon::train::{model_id, texts_id};
 use retcon::{Delta, Model, Options, Precision, Update};
 
 /// `model` with a delta that changes one number of the weight `id` a little.

@@ -4,15 +4,16 @@ use std::fs;
 
 use candle_core::DType;
 use retcon::data::Corpus;
+use retcon::identity::keys_id;
 use retcon::model::Precision;
-use retcon::stats::{Kept, Nothing, Plan, Source, collect, fingerprint};
+use retcon::stats::{Kept, Limits, Nothing, Source, collect};
 use retcon::{Model, Options};
 
 use crate::{fixture, model, with_ctx};
 
 fn kept(folder: &std::path::Path, most_tokens: Option<u64>, tolerance: f64) -> Kept {
-    let plan = Plan { most_tokens, tolerance, ..Plan::default() };
-    Kept { folder: folder.to_owned(), corpus: Corpus::own(), plan }
+    let limits = Limits { most_tokens, tolerance, ..Limits::default() };
+    Kept { folder: folder.to_owned(), corpus: Corpus::own(), limits }
 }
 
 #[test]
@@ -52,8 +53,8 @@ fn what_was_computed_apart_is_what_both_texts_give() {
     let texts = Corpus::own().texts;
     let of = |name: &str, from: usize, to: usize| {
         let corpus = Corpus { name: name.to_owned(), texts: texts[from..to].to_vec() };
-        let plan = Plan { tolerance: 0.0, ..Plan::default() };
-        with_ctx(0, &Nothing, |ctx| collect(ctx, &model, &corpus, &[0, 1], &plan, None)).unwrap()
+        let limits = Limits { tolerance: 0.0, ..Limits::default() };
+        with_ctx(0, &Nothing, |ctx| collect(ctx, &model, &corpus, &[0, 1], &limits, None)).unwrap()
     };
     let half = texts.len() / 2;
     let (one, other) = (of("one", 0, half), of("other", half, texts.len()));
@@ -105,7 +106,7 @@ fn blocks_that_are_kept_are_counted_where_they_are_computed_again() {
 fn weights_that_are_rounded_are_another_model() {
     let of = |name: &str, precision: Precision| {
         let options = Options { precision, ..Options::default() };
-        fingerprint(&Model::open(fixture(name), &options).unwrap(), 2).unwrap()
+        keys_id(&Model::open(fixture(name), &options).unwrap(), 2).unwrap()
     };
     let stored = of("llama", Options::default().precision);
     let [f16, bf16, f32] =
@@ -122,7 +123,7 @@ fn another_setting_of_the_same_weights_is_another_model() {
         fs::copy(fixture("llama").join(name), folder.path().join(name)).unwrap();
     }
     let open = || Model::open(folder.path(), &Options::default()).unwrap();
-    let of = |model: &Model| fingerprint(model, 2).unwrap();
+    let of = |model: &Model| keys_id(model, 2).unwrap();
     assert_eq!(of(&open()), of(&model("llama")));
     let config = fs::read_to_string(folder.path().join("config.json")).unwrap();
     let other = config.replace("\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": 0.1");

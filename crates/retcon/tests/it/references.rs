@@ -7,9 +7,9 @@ use retcon::data::{Corpus, Fact};
 use retcon::edit::subject::Subject;
 use retcon::edit::value::{Search, Stop, search};
 use retcon::linalg::{mean, to_mat};
-use retcon::model::tap::Record;
+use retcon::model::tap::Capture;
 use retcon::model::{Batch, Part, Site, Spot, WeightId};
-use retcon::stats::{Fresh, Nothing, Plan, Source};
+use retcon::stats::{Fresh, Limits, Nothing, Source};
 use retcon::tokens::query;
 use retcon::{Delta, Method, Model, Result};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ pub(crate) fn corpus() -> Corpus {
 }
 
 pub(crate) fn source() -> Fresh {
-    Fresh { corpus: corpus(), plan: Plan { tolerance: 0.0, ..Plan::default() } }
+    Fresh { corpus: corpus(), limits: Limits { tolerance: 0.0, ..Limits::default() } }
 }
 
 /// The change that `method` makes, with settings over those that suit a tiny model.
@@ -76,7 +76,7 @@ pub(crate) fn three() -> Vec<Fact> {
 pub(crate) fn at(model: &Model, ids: &[u32], site: Site, position: usize) -> Vec<f64> {
     let batch = Batch::new([ids]).unwrap();
     let rows: Vec<u32> = (0..ids.len() as u32).collect();
-    let mut seen = Record::only([site]);
+    let mut seen = Capture::only([site]);
     model.run(&batch, &rows, &mut seen).unwrap();
     let row = seen.seen[&site].narrow(0, position, 1).unwrap().flatten_all().unwrap();
     row.to_dtype(DType::F64).unwrap().to_vec1().unwrap()

@@ -7,9 +7,9 @@ use faer::Mat;
 use retcon::data::Corpus;
 use retcon::linalg::{mean, to_mat};
 use retcon::model::random::Random;
-use retcon::model::tap::Record;
+use retcon::model::tap::Capture;
 use retcon::model::{Batch, Model, Options, Site, Spot};
-use retcon::stats::{Nothing, Plan, Statistics, collect, read, write};
+use retcon::stats::{Limits, Nothing, Statistics, collect, read, write};
 use retcon::{Ctx, Error, Progress, Result};
 
 use crate::references::{check, inverse};
@@ -32,15 +32,20 @@ fn many() -> Corpus {
     corpus((0..150).map(|i| words(5 + i % 9, i as u64)).collect())
 }
 
-fn collected(model: &Model, corpus: &Corpus, blocks: &[usize], plan: &Plan) -> Result<Statistics> {
-    with_ctx(0, &Nothing, |ctx| collect(ctx, model, corpus, blocks, plan, None))
+fn collected(
+    model: &Model,
+    corpus: &Corpus,
+    blocks: &[usize],
+    limits: &Limits,
+) -> Result<Statistics> {
+    with_ctx(0, &Nothing, |ctx| collect(ctx, model, corpus, blocks, limits, None))
 }
 
 /// The keys of a block in a sequence, a column a position.
 fn keys(model: &Model, ids: &[u32], block: usize) -> Mat<f64> {
     let site = Site::Block(block, Spot::MlpKey);
     let rows: Vec<u32> = (0..ids.len() as u32).collect();
-    let mut seen = Record::only([site]);
+    let mut seen = Capture::only([site]);
     model.run(&Batch::new([ids]).unwrap(), &rows, &mut seen).unwrap();
     to_mat(&seen.seen[&site]).unwrap().transpose().to_owned()
 }
@@ -103,8 +108,8 @@ fn a_moment_is_the_plain_sum_over_all_tokens_but_those_that_begin_a_sequence() {
             .map(|n| words(n, 7))
             .find(|text| model.tokenizer().encode(text).unwrap().ids.len() > 6 * 30 + 14);
         let corpus = corpus(vec![text.unwrap()]);
-        let plan = Plan { window: 30, most_tokens: None, tolerance: 0.0 };
-        let found = collected(&model, &corpus, &[1, 0, 1], &plan).unwrap();
+        let limits = Limits { window: 30, most_tokens: None, tolerance: 0.0 };
+        let found = collected(&model, &corpus, &[1, 0, 1], &limits).unwrap();
         let sequences = sequences(&model, &corpus, 30);
         assert_eq!(sequences.len(), 7);
         let n: usize = sequences.iter().map(|ids| ids.len() - begins).sum();
@@ -144,8 +149,8 @@ fn short_texts_share_a_window_and_the_last_eighth_is_held_back() {
     for (name, window, begins) in [("llama", 40, 1), ("llama", 7, 1), ("gpt2", 256, 0)] {
         let model = model(name);
         let room = model.spec().n_positions - model.tokenizer().prefix().len();
-        let plan = Plan { window, most_tokens: None, tolerance: 0.0 };
-        let found = collected(&model, &many(), &[0], &plan).unwrap();
+        let limits = Limits { window, most_tokens: None, tolerance: 0.0 };
+        let found = collected(&model, &many(), &[0], &limits).unwrap();
         let mut sequences = sequences(&model, &many(), window.min(room));
         let n = sequences.len();
         assert!(n > 16 && sequences.iter().all(|ids| ids.len() <= window.min(room) + begins));
@@ -158,12 +163,13 @@ fn short_texts_share_a_window_and_the_last_eighth_is_held_back() {
 #[test]
 fn a_pass_stops_where_keys_that_it_did_not_see_surprise_little() {
     let model = model("llama");
-    let all = collected(&model, &many(), &[0, 1], &Plan { tolerance: 0.0, ..plan() }).unwrap();
-    let early = collected(&model, &many(), &[0, 1], &Plan { tolerance: 20.0, ..plan() }).unwrap();
+    let all = collected(&model, &many(), &[0, 1], &Limits { tolerance: 0.0, ..limits() }).unwrap();
+    let early =
+        collected(&model, &many(), &[0, 1], &Limits { tolerance: 20.0, ..limits() }).unwrap();
     assert!(early.about.converged && early.about.n_tokens < all.about.n_tokens);
     // It looks for the first time after four times as many tokens as a key is wide.
     assert!(early.about.n_tokens >= 4 * model.spec().d_mlp as u64);
-    let sequences = sequences(&model, &many(), plan().window);
+    let sequences = sequences(&model, &many(), limits().window);
     let held = &sequences[sequences.len() - 8..];
     for found in [&all, &early] {
         for block in [0, 1] {
@@ -187,27 +193,27 @@ fn a_pass_stops_where_keys_that_it_did_not_see_surprise_little() {
     assert!(all.about.surprise[&0] < early.about.surprise[&0]);
     // Whether it is enough is a matter of the tolerance.
     let least = early.about.surprise.values().fold(f64::INFINITY, |a, b| a.min(*b));
-    let strict = Plan { tolerance: (least - 1.0) * 0.5, ..plan() };
+    let strict = Limits { tolerance: (least - 1.0) * 0.5, ..limits() };
     let strict = collected(&model, &many(), &[0, 1], &strict).unwrap();
     assert!(strict.about.n_tokens > early.about.n_tokens);
 }
 
-fn plan() -> Plan {
-    Plan { window: 20, ..Plan::default() }
+fn limits() -> Limits {
+    Limits { window: 20, ..Limits::default() }
 }
 
 #[test]
 fn a_pass_that_was_interrupted_goes_on_to_the_same_bits() {
     let model = model("llama");
-    let plan = Plan { tolerance: 0.0, ..plan() };
-    let whole = collected(&model, &many(), &[0, 1], &plan).unwrap();
+    let limits = Limits { tolerance: 0.0, ..limits() };
+    let whole = collected(&model, &many(), &[0, 1], &limits).unwrap();
     // Enough for whoever asks for nothing: it ends at the first look, between two runs of tokens.
-    let part = Plan { tolerance: 1e9, ..plan.clone() };
+    let part = Limits { tolerance: 1e9, ..limits.clone() };
     let part = collected(&model, &many(), &[0, 1], &part).unwrap();
     assert!(part.about.converged && part.about.n_tokens < whole.about.n_tokens);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("partial.safetensors");
-    let resumed = |corpus: &Corpus, plan: &Plan| {
+    let resumed = |corpus: &Corpus, limits: &Limits| {
         write(&part, &path).unwrap();
         let first = Mutex::new(None);
         let progress = |progress: &Progress| {
@@ -215,14 +221,14 @@ fn a_pass_that_was_interrupted_goes_on_to_the_same_bits() {
         };
         let cancel = AtomicBool::new(false);
         let ctx = Ctx::new(0).with_progress(&progress).with_cancel(&cancel);
-        let found = collect(&ctx, &model, corpus, &[0, 1], plan, Some(&path)).unwrap();
+        let found = collect(&ctx, &model, corpus, &[0, 1], limits, Some(&path)).unwrap();
         (found, first.into_inner().unwrap().unwrap())
     };
     let bits = |statistics: &Statistics| -> Vec<u64> {
         let moments = statistics.moments.values();
         moments.flat_map(|moment| moment.triangle().iter().map(|x| x.to_bits())).collect()
     };
-    let (found, began) = resumed(&many(), &plan);
+    let (found, began) = resumed(&many(), &limits);
     assert_eq!(began as u64, part.about.n_tokens);
     assert_eq!(bits(&found), bits(&whole));
     assert_eq!(found, whole);
@@ -231,10 +237,11 @@ fn a_pass_that_was_interrupted_goes_on_to_the_same_bits() {
     // Of another text or other windows it starts anew.
     let mut other = many();
     other.texts[0].push_str(" and a king");
-    for (corpus, plan) in [(&other, &plan), (&many(), &Plan { window: 21, ..plan.clone() })] {
-        let (found, began) = resumed(corpus, plan);
+    for (corpus, limits) in [(&other, &limits), (&many(), &Limits { window: 21, ..limits.clone() })]
+    {
+        let (found, began) = resumed(corpus, limits);
         assert_eq!(began, 0);
-        assert_eq!(found, collected(&model, corpus, &[0, 1], plan).unwrap());
+        assert_eq!(found, collected(&model, corpus, &[0, 1], limits).unwrap());
     }
 }
 
@@ -253,8 +260,8 @@ fn weights_that_are_no_numbers_are_refused_with_their_block() {
     bytes[at..at + 4].fill(0xff);
     std::fs::write(&path, bytes).unwrap();
     let model = Model::open(folder.path(), &Options::default()).unwrap();
-    collected(&model, &many(), &[0], &plan()).unwrap();
-    let error = collected(&model, &many(), &[0, 1], &plan()).unwrap_err();
+    collected(&model, &many(), &[0], &limits()).unwrap();
+    let error = collected(&model, &many(), &[0, 1], &limits()).unwrap_err();
     let Error::NotFinite { what } = &error else { panic!("{error}") };
     assert!(what.contains("block 1"), "{what}");
 }

@@ -1,10 +1,11 @@
-//! What tells a model, and texts, apart from any others: training goes on with the same ones alone.
+//! What tells models and texts apart: what was computed from one is never taken for another's.
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
+use retcon_kernels::stored::Format;
 use retcon_kernels::weight::Weight;
 use retcon_model::weights::Param;
-use retcon_model::{Model, Update};
+use retcon_model::{Component, Model, Spec, Update, WeightId};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
@@ -30,6 +31,30 @@ pub fn model_id(model: &Model) -> Result<String> {
     Ok(short(hash))
 }
 
+/// What tells the checkpoint of `model`, without its deltas, apart from any other: its weights as
+/// stored, the types that round them, what it does with them, its tokenizer, and what begins a sequence.
+/// Beside [`model_id`] it is quick, as nothing is decoded.
+///
+/// # Errors
+/// Where a file can't be read.
+pub fn checkpoint_id(model: &Model) -> Result<String> {
+    of_stored(model, model.spec(), |_| true)
+}
+
+/// As [`checkpoint_id`], of what the keys of the first `n_blocks` blocks depend on.
+///
+/// # Errors
+/// As [`checkpoint_id`].
+pub fn keys_id(model: &Model, n_blocks: usize) -> Result<String> {
+    let spec = model.spec();
+    let below: Vec<usize> = (0..n_blocks).map(|block| spec.weights_of(block)).collect();
+    // How many blocks follow makes no difference.
+    of_stored(model, &Spec { n_blocks, ..spec.clone() }, |id| match id.block {
+        Some(block) => below.contains(&block),
+        None => id.part.component() == Component::Embeddings,
+    })
+}
+
 /// What tells texts, in their order, apart from any others: their tokens, and what is asked of each.
 pub fn texts_id(texts: &[Query]) -> String {
     let mut hash = Sha256::new();
@@ -42,6 +67,39 @@ pub fn texts_id(texts: &[Query]) -> String {
 /// So many digits that no two are the same by chance, and few enough to be read in an error.
 pub(crate) fn short(hash: Sha256) -> String {
     format!("{:x}", hash.finalize())[..16].to_owned()
+}
+
+fn of_stored(model: &Model, spec: &Spec, counts: impl Fn(WeightId) -> bool) -> Result<String> {
+    let weights = model.weights().iter().map(|(id, _)| id);
+    let weights: Vec<WeightId> = weights.filter(|&id| counts(id)).collect();
+    // Half of a small model is read for this, which takes as long as some steps of a search.
+    let fingerprints = weights.par_iter().map(|&id| model.fingerprint(id));
+    let fingerprints = fingerprints.collect::<Result<Vec<_>, _>>()?;
+    let mut hash = Sha256::new();
+    for (id, fingerprint) in weights.iter().zip(fingerprints) {
+        hash.update(format!("{id} {fingerprint} "));
+        if let Some(format) = rounded_to(model, *id)? {
+            hash.update(format!("as {format} "));
+        }
+    }
+    hash.update(format!("{spec:?} {:?} ", model.tokenizer().prefix()));
+    hash.update(model.tokenizer().fingerprint()?);
+    Ok(format!("{:x}", hash.finalize()))
+}
+
+/// The type that the numbers of a weight were rounded to where they are held; `None` where all of them
+/// are as in the file, which single precision leaves as they are.
+fn rounded_to(model: &Model, id: WeightId) -> Result<Option<Format>> {
+    let held = match model.weight(id)?.base() {
+        Weight::Stored(stored) => Some(stored.format()),
+        Weight::Dense(tensor) => Format::of(tensor.dtype()),
+    };
+    let source = model.source();
+    let in_file = match source.place(id) {
+        Some((name, _)) => Some(source.checkpoint.tensor(name)?.format()),
+        None => None,
+    };
+    Ok(held.filter(|format| [Format::F16, Format::BF16].contains(format) && held != in_file))
 }
 
 fn of_weight(param: &Param) -> Result<String> {
