@@ -25,7 +25,7 @@ const FACTS: [&str; 3] = [
 ];
 
 /// The editing method.
-const METHOD: &retcon::Method = &retcon::edit::ft::FT;
+const METHOD: &retcon::Method = &retcon::edit::methods::ft::FT;
 
 /// The logits of some prompts, bit by bit.
 type Bits = Vec<u32>;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use retcon::edit::recipe::{Recipe, ValueSite};
+use retcon::edit::closed_form::recipe::{Recipe, ValueSite};
 use retcon::model::Model;
 use retcon::stats::{Kept, Source, Statistics, write};
 use retcon::{Ctx, Progress, stats};

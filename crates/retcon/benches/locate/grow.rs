@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use faer::Mat;
 use retcon::Model;
-use retcon::edit::solve::{Metric, solve};
+use retcon::edit::closed_form::solve::{Metric, solve};
 use retcon::linalg::{Factor, NullSpace};
 use serde_json::{Value, json};
 

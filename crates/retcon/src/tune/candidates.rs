@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::{N_AT_ONCE, N_BEST, N_FACTS};
 use crate::edit::Method;
-use crate::edit::prefixes::prefixes;
-use crate::edit::recipe::{MetricName, Recipe, ValueSite};
+use crate::edit::closed_form::prefixes::prefixes;
+use crate::edit::closed_form::recipe::{MetricName, Recipe, ValueSite};
 use crate::error::Result;
 
 /// Depths at which a block is tried.

@@ -4,8 +4,8 @@
 use candle_core::DType;
 use faer::Mat;
 use retcon::data::{Corpus, Fact};
-use retcon::edit::subject::Subject;
-use retcon::edit::value::{Search, Stop, search};
+use retcon::edit::closed_form::subject::Subject;
+use retcon::edit::closed_form::value::{Search, Stop, search};
 use retcon::linalg::{mean, to_mat};
 use retcon::model::tap::Capture;
 use retcon::model::{Batch, Part, Site, Spot, WeightId};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use retcon::edit::prefixes::situations;
-use retcon::edit::subject::Subject;
-use retcon::edit::value::{Found, Search, Stop, search};
+use retcon::edit::closed_form::prefixes::situations;
+use retcon::edit::closed_form::subject::Subject;
+use retcon::edit::closed_form::value::{Found, Search, Stop, search};
 use retcon::model::tap::{Capture, Offset};
 use retcon::model::{Batch, Model, Part, Site, Spot, WeightId};
 use retcon::stats::Nothing;

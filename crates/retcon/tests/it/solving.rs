@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use faer::Mat;
-use retcon::edit::solve::{Metric, solve};
+use retcon::edit::closed_form::solve::{Metric, solve};
 use retcon::linalg::{Factor, NullSpace};
 use retcon::model::random::Random;
 

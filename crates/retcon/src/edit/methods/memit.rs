@@ -9,10 +9,10 @@
 //! is missing at the output of the MLP, as its code does. With `past=true` a batch also keeps the keys
 //! of earlier ones, which with one block is joint ridge regression on all edits in whatever order.
 
-use super::closed_form::make;
-use super::recipe::{Recipe, SETTINGS, Spread, ValueSite};
-use super::scope::Blocks;
-use super::{Method, to_value};
+use crate::edit::closed_form::make;
+use crate::edit::closed_form::recipe::{Recipe, SETTINGS, Spread, ValueSite};
+use crate::edit::scope::Blocks;
+use crate::edit::{Method, to_value};
 
 /// One block, with the numbers of the authors' repository for Llama 2 but EasyEdit's clamp.
 fn emmet() -> Recipe {
@@ -36,7 +36,7 @@ fn pmet() -> Recipe {
     }
 }
 
-/// The entry of `memit` in [`super::METHODS`].
+/// The entry of `memit` in [`crate::edit::METHODS`].
 pub const MEMIT: Method = Method {
     name: "memit",
     summary: "many facts at once, spread over several MLPs by ridge regression",
@@ -47,7 +47,7 @@ pub const MEMIT: Method = Method {
     make: |given| make("memit", Recipe::memit(), given),
 };
 
-/// The entry of `emmet` in [`super::METHODS`].
+/// The entry of `emmet` in [`crate::edit::METHODS`].
 pub const EMMET: Method = Method {
     name: "emmet",
     summary: "many facts at once in one MLP, near to a constraint for each",
@@ -58,7 +58,7 @@ pub const EMMET: Method = Method {
     make: |given| make("emmet", emmet(), given),
 };
 
-/// The entry of `pmet` in [`super::METHODS`].
+/// The entry of `pmet` in [`crate::edit::METHODS`].
 pub const PMET: Method = Method {
     name: "pmet",
     summary: "MEMIT with a value for MLP and attention, of which the MLP's is written",

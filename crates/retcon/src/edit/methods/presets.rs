@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Method;
+use crate::edit::Method;
 use crate::error::{Error, Result};
 
 /// Settings that were published for some models.

@@ -8,9 +8,9 @@
 //! earlier edits are columns in the deltas, not a sum in the process.
 //! `anchor=auto` makes it NAS (arXiv 2602.02543).
 
-use super::closed_form::make;
-use super::recipe::{MetricName, Recipe, SETTINGS};
-use super::{Method, to_value};
+use crate::edit::closed_form::make;
+use crate::edit::closed_form::recipe::{MetricName, Recipe, SETTINGS};
+use crate::edit::{Method, to_value};
 
 /// The numbers of the authors' repository for GPT-J. Those for Llama 3 have a fifth of the step size,
 /// with which 25 steps get half of the way in a small model.
@@ -25,7 +25,7 @@ fn alphaedit() -> Recipe {
     }
 }
 
-/// The entry in [`super::METHODS`].
+/// The entry in [`crate::edit::METHODS`].
 pub const METHOD: Method = Method {
     name: "alphaedit",
     summary: "MEMIT inside of a null space of other text's keys, and of earlier edits'",

@@ -1,165 +1,54 @@
-//! Carries a recipe out: values for all subjects, then block by block what is still missing.
+//! From values that were found to a change of each block, and what it leaves for later edits.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Instant;
 
 use candle_core::Tensor;
 use faer::Mat;
-use retcon_model::{Delta, Model, Part, Site, Update, WeightId};
-use serde_json::{Map, Value, json};
+use retcon_model::{Model, Part, Site, Update, WeightId};
 
 use super::anchor::{norm_of_values, outputs};
+use super::metrics::Metrics;
 use super::past;
-use super::prefixes::Words;
-use super::recipe::{Anchor, MetricName, NamedAnchor, Of, Recipe, anchored};
+use super::recipe::{Anchor, NamedAnchor, Of, Recipe, anchored};
 use super::regularize::{condensed, kept};
-use super::scope::Blocks;
-use super::solve::{Metric, Solved, solve};
+use super::solve::{Solved, solve};
 use super::subject::Subject;
-use super::value::{Found, search};
+use super::value::Found;
 use super::walk::{Walk, averaged};
-use super::{Editor, record, scaled, size};
 use crate::ctx::Ctx;
-use crate::data::Fact;
+use crate::edit::size;
 use crate::error::{Error, Result};
-use crate::linalg::{Factor, check_finite, mean, side_by_side, stacked, to_mat, to_tensor};
-use crate::stats::{self, Statistics};
-
-/// A recipe under the name of a method.
-#[derive(Clone, Debug)]
-pub struct ClosedForm {
-    /// The method.
-    pub name: &'static str,
-    /// Its settings.
-    pub recipe: Recipe,
-    /// What models wrote before prompts.
-    pub words: Words,
-}
-
-impl Editor for ClosedForm {
-    fn edit(&self, ctx: &Ctx<'_>, model: &Model, facts: &[Fact]) -> Result<Delta> {
-        let clock = Instant::now();
-        let stage = |name: &str| tracing::debug!("{name}: {:.3} s", clock.elapsed().as_secs_f64());
-        let mut recipe = self.recipe.clone();
-        let blocks = recipe.blocks(model)?;
-        if blocks.is_empty() {
-            return Err(Error::NoFacts);
-        }
-        recipe.blocks = Blocks::These(blocks.iter().map(|&block| block as isize).collect());
-        let words = match recipe.prefixes.take() {
-            Some(given) => given,
-            None => self.words.of(model, &recipe.prefix_tokens, ctx.seed)?,
-        };
-        stage("prefixes");
-        let subjects = Subject::of(model, facts, recipe.merge_subjects, &words)?;
-        recipe.check_subjects(subjects.len())?;
-        recipe.prefixes = Some(words);
-        let metrics = Metrics::new(ctx, model, &recipe, &blocks)?;
-        stage("statistics");
-        let found = search(ctx, model, &subjects, &recipe.search(model, &blocks))?;
-        stage("values");
-        let written =
-            Written { model, recipe: &recipe, blocks: &blocks, subjects: &subjects, found: &found };
-        let (offsets, anchor) = written.offsets(ctx)?;
-        let changes = written.changes(&metrics, &offsets)?;
-        stage("solved");
-        self.delta(ctx, &written, facts, changes, anchor)
-    }
-
-    /// What later edits get is keys of the edited model, so a weaker change needs its own.
-    fn held_back(
-        &self,
-        _: &Ctx<'_>,
-        model: &Model,
-        facts: &[Fact],
-        whole: &Delta,
-        share: f64,
-    ) -> Result<Delta> {
-        let mut delta = scaled(whole, share)?;
-        for of in delta.record.scores["blocks"].as_array_mut().into_iter().flatten() {
-            let norm = of["relative_norm"].as_f64();
-            of["relative_norm"] = norm.map(|norm| share * norm).into();
-        }
-        // With the blocks and the prefixes that were taken.
-        let recipe: Recipe = serde_json::from_value(whole.record.settings.clone())
-            .map_err(|error| Error::BadSettings { method: self.name, what: error.to_string() })?;
-        if recipe.past {
-            let blocks = recipe.blocks(model)?;
-            let words = recipe.prefixes.unwrap_or_default();
-            let subjects = Subject::of(model, facts, recipe.merge_subjects, &words)?;
-            let weights: Vec<_> = subjects.iter().map(|of| of.weights(recipe.average)).collect();
-            let walk = Walk::of(model, &subjects, blocks[0])?;
-            let edited = model.with_updates(&delta.updates)?;
-            delta.state.extend(past::left(&edited, walk, &weights, &blocks)?);
-        }
-        Ok(delta)
-    }
-}
-
-/// What makes a change small, block by block: made where it is needed, as it is large.
-struct Metrics<'a> {
-    recipe: &'a Recipe,
-    /// `None` where the recipe needs none.
-    statistics: Option<Arc<Statistics>>,
-}
-
-impl<'a> Metrics<'a> {
-    fn new(ctx: &Ctx<'_>, model: &Model, recipe: &'a Recipe, blocks: &[usize]) -> Result<Self> {
-        let statistics = match recipe.metric {
-            MetricName::Identity => None,
-            _ => Some(ctx.statistics.statistics(ctx, model, blocks)?),
-        };
-        // Whatever is missing is told before anything is searched.
-        if let Some(statistics) = &statistics {
-            blocks.iter().try_for_each(|&block| statistics.check(block))?;
-        }
-        Ok(Self { recipe, statistics })
-    }
-
-    fn of(&self, block: usize) -> Result<Metric> {
-        let Some(statistics) = &self.statistics else { return Ok(Metric::Identity) };
-        if self.recipe.metric == MetricName::NullSpace {
-            let space = statistics.null_space(block, self.recipe.threshold)?;
-            return Ok(Metric::NullSpace(space));
-        }
-        let what = stats::name(block);
-        let mut moment = mean(&statistics.moment(block)?);
-        (0..moment.nrows()).for_each(|i| moment[(i, i)] += self.recipe.ridge);
-        let factor = Factor::new(&moment, &what)?;
-        Ok(Metric::Moment(moment, factor))
-    }
-}
+use crate::linalg::{check_finite, side_by_side, stacked, to_mat, to_tensor};
 
 /// What is written where.
-struct Written<'a> {
-    model: &'a Model,
-    recipe: &'a Recipe,
-    blocks: &'a [usize],
-    subjects: &'a [Subject],
-    found: &'a Found,
+pub(super) struct Written<'a> {
+    pub(super) model: &'a Model,
+    pub(super) recipe: &'a Recipe,
+    pub(super) blocks: &'a [usize],
+    pub(super) subjects: &'a [Subject],
+    pub(super) found: &'a Found,
 }
 
 /// A change to a block.
-struct Change {
-    update: Update,
+pub(super) struct Change {
+    pub(super) update: Update,
     /// Its norm over that of the weight.
-    relative: f64,
+    pub(super) relative: f64,
     /// How it was solved for.
-    solved: Numerics,
+    pub(super) solved: Numerics,
 }
 
 /// How a change was solved for, for the record.
 #[derive(Clone, Copy)]
-struct Numerics {
+pub(super) struct Numerics {
     /// How soft the constraint was.
-    mu: f64,
+    pub(super) mu: f64,
     /// The condition number of what was solved with.
-    condition: f64,
+    pub(super) condition: f64,
     /// What was added to diagonals, as a share of their mean; 0 where nothing was singular.
-    ridge: f64,
+    pub(super) ridge: f64,
     /// The directions that may change, where those are not all.
-    n_free: Option<usize>,
+    pub(super) n_free: Option<usize>,
 }
 
 impl Written<'_> {
@@ -190,7 +79,7 @@ impl Written<'_> {
 
     /// The offsets that were found, a column each, brought to the norm that values should have; and
     /// that norm.
-    fn offsets(&self, ctx: &Ctx<'_>) -> Result<(Mat<f64>, Option<f64>)> {
+    pub(super) fn offsets(&self, ctx: &Ctx<'_>) -> Result<(Mat<f64>, Option<f64>)> {
         let offsets = to_mat(&self.found.offsets)?.transpose().to_owned();
         check_finite(offsets.as_ref(), "a value")?;
         let outcomes = &self.found.outcomes;
@@ -222,7 +111,7 @@ impl Written<'_> {
     }
 
     /// The change to each block.
-    fn changes(&self, metrics: &Metrics<'_>, offsets: &Mat<f64>) -> Result<Vec<Change>> {
+    pub(super) fn changes(&self, metrics: &Metrics<'_>, offsets: &Mat<f64>) -> Result<Vec<Change>> {
         let site = Site::Block(self.last(), self.recipe.spots(self.model)[0]);
         let target = self.before(self.recipe.start)? + offsets;
         let (mut walk, weights) = self.walk(Of::All)?;
@@ -328,70 +217,9 @@ impl Written<'_> {
         let minus = faer::Scale(-1.0) * l;
         Ok((side_by_side(left.as_ref(), minus.as_ref()), stacked(right.as_ref(), r.as_ref())))
     }
-}
 
-/// The weight that is written.
-fn down(block: usize) -> WeightId {
-    WeightId::of_block(block, Part::Down)
-}
-
-impl ClosedForm {
-    fn delta(
-        &self,
-        ctx: &Ctx<'_>,
-        written: &Written<'_>,
-        facts: &[Fact],
-        changes: Vec<Change>,
-        anchor: Option<f64>,
-    ) -> Result<Delta> {
-        let subject = |(subject, outcome): (&Subject, &super::optim::Outcome)| {
-            json!({
-                "subject": facts[subject.facts[0]].subject(),
-                "facts": subject.facts,
-                "steps": outcome.n_steps,
-                "loss": outcome.loss,
-                "satisfied": outcome.satisfied,
-            })
-        };
-        let block = |(block, change): (&usize, &Change)| {
-            let Numerics { mu, condition, ridge, n_free } = change.solved;
-            let mut of = json!({
-                "block": block,
-                "relative_norm": change.relative,
-                "mu": mu,
-                "condition": condition,
-                "ridge": ridge,
-            });
-            if let Some(n_free) = n_free {
-                of["directions"] = n_free.into();
-            }
-            of
-        };
-        let scores = json!({
-            "values": written.subjects.iter().zip(&written.found.outcomes).map(subject).collect::<Vec<_>>(),
-            "blocks": written.blocks.iter().zip(&changes).map(block).collect::<Vec<_>>(),
-            "anchor": anchor,
-        });
-        for (&block, change) in written.blocks.iter().zip(&changes) {
-            size::within(down(block), change.relative, facts)?;
-        }
-        let record = record(ctx, self.name, written.recipe, facts, scores);
-        let updates: BTreeMap<WeightId, Update> = written
-            .blocks
-            .iter()
-            .zip(changes)
-            .map(|(&block, change)| (down(block), change.update))
-            .collect();
-        let state = written.state(&updates, anchor)?;
-        let mut delta = Delta::new(written.model, updates, record)?;
-        delta.state = state;
-        Ok(delta)
-    }
-}
-
-impl Written<'_> {
     /// What later edits have to know of this one: its keys, as the edited model has them.
-    fn state(
+    pub(super) fn state(
         &self,
         updates: &BTreeMap<WeightId, Update>,
         anchor: Option<f64>,
@@ -412,12 +240,7 @@ impl Written<'_> {
     }
 }
 
-/// The entry of a method whose settings are a recipe.
-pub(super) fn make(
-    name: &'static str,
-    recipe: Recipe,
-    given: Map<String, Value>,
-) -> Result<Box<dyn Editor>> {
-    let (recipe, words) = (recipe.given(name, given)?, Words::default());
-    Ok(Box::new(ClosedForm { name, recipe, words }))
+/// The weight that is written.
+pub(super) fn down(block: usize) -> WeightId {
+    WeightId::of_block(block, Part::Down)
 }

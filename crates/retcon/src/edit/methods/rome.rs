@@ -13,10 +13,10 @@
 //! in which the bare prompt counts as much as all prefixed ones: with the paper's 21 that count alike, a
 //! prompt that begins with its subject is often missed; `r-rome` keeps those.
 
-use super::closed_form::make;
-use super::recipe::{Of, Recipe, SETTINGS, ValueSite};
-use super::subject::Average;
-use super::{Method, to_value};
+use crate::edit::closed_form::make;
+use crate::edit::closed_form::recipe::{Of, Recipe, SETTINGS, ValueSite};
+use crate::edit::closed_form::subject::Average;
+use crate::edit::{Method, to_value};
 
 /// What both have in common: EasyEdit's numbers for models like Llama, but with the second moment,
 /// which its presets leave out.
@@ -35,7 +35,7 @@ fn rebuilt() -> Recipe {
     Recipe { prefix_tokens, average: Average::All, start: Of::Bare, ..base() }
 }
 
-/// The entry of `rome` in [`super::METHODS`].
+/// The entry of `rome` in [`crate::edit::METHODS`].
 pub const ROME: Method = Method {
     name: "rome",
     summary: "an exact change of rank one to one MLP, the same keys throughout",
@@ -46,7 +46,7 @@ pub const ROME: Method = Method {
     make: |given| make("rome", base(), given),
 };
 
-/// The entry of `r-rome` in [`super::METHODS`].
+/// The entry of `r-rome` in [`crate::edit::METHODS`].
 pub const R_ROME: Method = Method {
     name: "r-rome",
     summary: "ROME as it was rebuilt: the new value is the bare prompt's and an offset",

@@ -13,9 +13,9 @@
 //! the weight, times the step size, comes off in every step, where the published code hands it to
 //! `torch.optim.Adam`, which adds it, times the weight, to the gradient.
 
-use super::finetune::{Constraint, Objective, Order, SETTINGS, Settings, Unit, make};
-use super::scope::Target;
-use super::{Method, to_value};
+use crate::edit::finetune::{Constraint, Objective, Order, SETTINGS, Settings, Unit, make};
+use crate::edit::scope::Target;
+use crate::edit::{Method, to_value};
 
 /// What all but `ft` have in common: ROME's baseline.
 fn base() -> Settings {
@@ -54,7 +54,7 @@ fn locft_bf() -> Settings {
     Settings { batch: 100, eos: true, ..base() }
 }
 
-/// The entry of `ft` in [`super::METHODS`].
+/// The entry of `ft` in [`crate::edit::METHODS`].
 pub const FT: Method = Method {
     name: "ft",
     summary: "fine-tuning on the new facts alone, inside a ball around the old weights",
@@ -65,7 +65,7 @@ pub const FT: Method = Method {
     make: |given| make("ft", &Settings::default(), given),
 };
 
-/// The entry of `ft-l` in [`super::METHODS`].
+/// The entry of `ft-l` in [`crate::edit::METHODS`].
 pub const FT_L: Method = Method {
     name: "ft-l",
     summary: "fine-tuning in a small box, all tokens of the object right after the prompt",
@@ -76,7 +76,7 @@ pub const FT_L: Method = Method {
     make: |given| make("ft-l", &ft_l(), given),
 };
 
-/// The entry of `ft-m` in [`super::METHODS`].
+/// The entry of `ft-m` in [`crate::edit::METHODS`].
 pub const FT_M: Method = Method {
     name: "ft-m",
     summary: "fine-tuning on the object's tokens, one fact after another",
@@ -87,7 +87,7 @@ pub const FT_M: Method = Method {
     make: |given| make("ft-m", &ft_m(), given),
 };
 
-/// The entry of `ft-w` in [`super::METHODS`].
+/// The entry of `ft-w` in [`crate::edit::METHODS`].
 pub const FT_W: Method = Method {
     name: "ft-w",
     summary: "fine-tuning of a whole block with weight decay by the number of facts",
@@ -98,7 +98,7 @@ pub const FT_W: Method = Method {
     make: |given| make("ft-w", &ft_w(), given),
 };
 
-/// The entry of `locft-bf` in [`super::METHODS`].
+/// The entry of `locft-bf` in [`crate::edit::METHODS`].
 pub const LOCFT_BF: Method = Method {
     name: "locft-bf",
     summary: "fine-tuning of one matrix, breadth first, with the end of the text behind the object",

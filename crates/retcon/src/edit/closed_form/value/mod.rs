@@ -21,10 +21,10 @@ use retcon_kernels::trained::{Ball, Trained};
 use retcon_model::batch::runs;
 use retcon_model::{Model, Spot};
 
-use super::optim::{Apart, Outcome, Unknown, minimize_each};
 use super::subject::{Situation, Subject};
 use super::walk::Walk;
 use crate::ctx::Ctx;
+use crate::edit::optim::{Apart, Outcome, Unknown, minimize_each};
 use crate::error::{Error, Result};
 use objective::Objective;
 use prepared::{Prepared, is_direct};

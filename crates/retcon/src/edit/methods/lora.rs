@@ -14,16 +14,16 @@ use retcon_model::random::Random;
 use retcon_model::{Delta, Model, Update, WeightId};
 use serde::{Deserialize, Serialize};
 
-use super::fixed::Fixed;
-use super::optim::{Descent, Evaluation, Unknown, minimize};
-use super::scope::{Blocks, Scope, Target};
-use super::{Editor, Method, at_least_one, delta, positive, record, settings, to_value};
 use crate::ctx::Ctx;
 use crate::data::Fact;
+use crate::edit::fixed::Fixed;
+use crate::edit::optim::{Descent, Evaluation, Unknown, minimize};
+use crate::edit::scope::{Blocks, Scope, Target};
+use crate::edit::{Editor, Method, at_least_one, delta, positive, record, settings, to_value};
 use crate::error::{Error, Result};
 use crate::tokens::query;
 
-/// The entry in [`super::METHODS`].
+/// The entry in [`crate::edit::METHODS`].
 pub const METHOD: Method = Method {
     name: "lora",
     summary: "factors of low rank beside the queries and values, trained on the new facts",

@@ -12,8 +12,8 @@ use retcon_model::tap::Capture;
 use retcon_model::{Batch, Hidden, Model, Site, Spot};
 
 use super::{Search, first};
-use crate::edit::subject::{Situation, Subject};
-use crate::edit::walk::Walk;
+use crate::edit::closed_form::subject::{Situation, Subject};
+use crate::edit::closed_form::walk::Walk;
 use crate::error::Result;
 
 /// The situations of some subjects, run as far as nothing changes.

@@ -1,14 +1,4 @@
-//! Locate, then edit: one algebra, of which a published method is a row of settings.
-//!
-//! Changes: the down-projections of the chosen blocks' MLPs, each by a matrix of low rank.
-//! Equation: for every subject a key `k` (the mean of its situations) and a value (what the model
-//! would have to read there), then block by block `W <- W + R S`, which maps the keys to the values and
-//! moves other keys as little as the metric allows (see `solve.rs`).
-//! Source: Meng et al. 2022 (ROME, arXiv 2202.05262), Meng et al. 2023 (MEMIT, arXiv 2210.07229), and
-//! those that each method names.
-//! Deviations from the published code hold for all of them: keys, prefixes and statistics belong to
-//! the edit and its record, not to the process; solves are in `f64` and form no inverse; subjects are
-//! found by character offsets; edits of one subject share a value.
+//! The settings of a closed form; a published method is a row of them.
 
 use std::fmt;
 
@@ -19,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use super::anchor::{Anchor, NamedAnchor};
-use super::scope::Blocks;
 use super::subject::Average;
 use super::value::{Search, Stop};
+use crate::edit::scope::Blocks;
 use crate::error::{Error, Result};
 
 /// What can be set.
@@ -228,7 +218,7 @@ impl Recipe {
     /// [`Error::BadSettings`] for an unknown key or a wrong type, [`Error::BadSetting`] for a number
     /// that means nothing.
     pub fn given(self, method: &'static str, given: Map<String, Value>) -> Result<Self> {
-        let recipe = super::settings(method, &self, given)?;
+        let recipe = crate::edit::settings(method, &self, given)?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -247,9 +237,9 @@ impl Recipe {
                 return Err(Error::bad_setting(key, "a number that is not negative", value));
             }
         }
-        super::positive("learning_rate", self.learning_rate)?;
-        super::positive("clamp", self.clamp)?;
-        super::positive("threshold", self.threshold)?;
+        crate::edit::positive("learning_rate", self.learning_rate)?;
+        crate::edit::positive("clamp", self.clamp)?;
+        crate::edit::positive("threshold", self.threshold)?;
         if let Some(keep) = self.keep.filter(|keep| !(*keep > 0.0 && *keep <= 1.0)) {
             return Err(Error::bad_setting("keep", "a share above 0 and up to 1", keep));
         }

@@ -19,16 +19,16 @@ use retcon_model::tap::Tap;
 use retcon_model::{Delta, Model, Part, Site, Spot, Update, WeightId};
 use serde::{Deserialize, Serialize};
 
-use super::scope::{Blocks, Scope, Target};
-use super::solve::{Metric, solve};
-use super::{Editor, Method, at_least_one, delta, positive, record, settings, to_value};
 use crate::ctx::{Ctx, Progress};
 use crate::data::Fact;
+use crate::edit::closed_form::solve::{Metric, solve};
+use crate::edit::scope::{Blocks, Scope, Target};
+use crate::edit::{Editor, Method, at_least_one, delta, positive, record, settings, to_value};
 use crate::error::{Error, Result};
 use crate::linalg::{check_finite, to_mat, to_tensor};
 use crate::tokens::{Packed, Query, query};
 
-/// The entry in [`super::METHODS`].
+/// The entry in [`crate::edit::METHODS`].
 pub const METHOD: Method = Method {
     name: "ultraedit",
     summary: "a change from keys and gradients by one pass, without a search or a subject",
