@@ -6,8 +6,8 @@
 
 use std::time::Instant;
 
+use retcon::data::case::Axis;
 use retcon::data::{Corpus, Fact};
-use retcon::eval::Kind;
 use retcon::eval::questions::Counts;
 use retcon::stats::{Kept, Limits};
 use retcon::{Ctx, Method, Model, Options, compare};
@@ -29,15 +29,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let delta = Method::find(name)?.editor(())?.edit(&ctx, &model, &facts)?;
         let seconds = clock.elapsed().as_secs_f64();
         let report = compare(&model, &model.with(delta)?, &facts, Counts::default(), 0)?;
-        let tally = |kind: Kind| {
-            let (good, all) = report.tally(kind);
+        let tally = |axis: Axis| {
+            let (good, all) = report.tally(axis);
             format!("{good}/{all}")
         };
         println!(
             "{name:<10} edit {} paraphrases {} neighbors {}, KL {:.1e} nats, {seconds:.1} s",
-            tally(Kind::Edit),
-            tally(Kind::Paraphrase),
-            tally(Kind::Neighbor),
+            tally(Axis::Rewrite),
+            tally(Axis::Paraphrase),
+            tally(Axis::Neighbor),
             report.drift.mean_kl,
         );
     }

@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for row in &report.rows {
         println!(
             "{:<10} {:<5} {:<50} old {:>5.1}% -> {:>5.1}%  new {:>5.1}% -> {:>5.1}%  {:?} -> {:?}",
-            row.kind.name(),
+            row.axis.name(),
             row.is_as_wanted(),
             row.prompt,
             100.0 * row.before.p_old.unwrap_or(0.0),

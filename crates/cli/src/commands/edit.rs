@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use retcon::bound::{Trial, within};
 use retcon::data::Fact;
-use retcon::eval::questions::{Counts, Kind};
+use retcon::data::case::Axis;
+use retcon::eval::questions::Counts;
 use retcon::eval::report::already_said;
 use retcon::stats::Source;
 use retcon::{Ctx, Delta, Editor, Model, Report, compare};
@@ -142,9 +143,9 @@ fn note_scores(delta: &mut Delta, report: &Report) {
     }
     let scores = &mut delta.record.scores;
     scores["success"] = report.success.into();
-    for kind in [Kind::Edit, Kind::Paraphrase, Kind::Neighbor, Kind::Unrelated] {
-        let (ok, n) = report.tally(kind);
-        scores[kind.name()] = json!({"ok": ok, "of": n});
+    for axis in [Axis::Rewrite, Axis::Paraphrase, Axis::Neighbor, Axis::Unrelated] {
+        let (ok, n) = report.tally(axis);
+        scores[axis.name()] = json!({"ok": ok, "of": n});
     }
     scores["drift"] = json!(report.drift);
 }
@@ -195,7 +196,7 @@ fn verdict(job: &Edit, made: &Made, written: bool) -> Result<String> {
     if made.report.success {
         return Ok(format!("{} delta {} is in {out}", good().apply_to("ok:"), bold().apply_to(id)));
     }
-    let (ok, n) = made.report.tally(Kind::Edit);
+    let (ok, n) = made.report.tally(Axis::Rewrite);
     let failed = bad().apply_to("the edit failed:");
     let file = match written {
         true => format!("delta {id} is in {out} nevertheless"),

@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use retcon::compare;
 use retcon::data::Fact;
-use retcon::eval::questions::{Counts, Kind};
+use retcon::data::case::Axis;
+use retcon::eval::questions::Counts;
 use retcon::model::atomic;
 use serde::Serialize;
 use serde_json::json;
@@ -74,8 +75,8 @@ struct Check {
 
 fn checks(job: &Verify, measured: &retcon::Report) -> Vec<Check> {
     let limits = job.limits;
-    let share = |name, what, kind: Kind, limit: Option<f64>| {
-        let (ok, n) = measured.tally(kind);
+    let share = |name, what, axis: Axis, limit: Option<f64>| {
+        let (ok, n) = measured.tally(axis);
         let value = (n > 0).then(|| ok as f64 / n as f64);
         // Nothing to measure is no proof.
         let passed = limit.is_none_or(|least| value.is_some_and(|value| value >= least));
@@ -84,9 +85,9 @@ fn checks(job: &Verify, measured: &retcon::Report) -> Vec<Check> {
     let drift = measured.drift;
     let moved = (drift.n_positions > 0).then_some(drift.mean_kl);
     vec![
-        share("efficacy", "edited prompts get their answer", Kind::Edit, limits.min_efficacy),
-        share("paraphrase", "so do other wordings", Kind::Paraphrase, limits.min_paraphrase),
-        share("locality", "other subjects as before", Kind::Neighbor, limits.min_locality),
+        share("efficacy", "edited prompts get their answer", Axis::Rewrite, limits.min_efficacy),
+        share("paraphrase", "so do other wordings", Axis::Paraphrase, limits.min_paraphrase),
+        share("locality", "other subjects as before", Axis::Neighbor, limits.min_locality),
         Check {
             name: "drift",
             what: "mean divergence on unrelated text, nats",

@@ -2,7 +2,7 @@
 
 use comfy_table::ContentArrangement;
 use console::measure_text_width;
-use retcon::eval::questions::Kind;
+use retcon::data::case::Axis;
 use retcon::{Report, eval::Row};
 
 use super::{bad, bold, count, dim, good, last_of, one_line, percent, right, short, table, width};
@@ -10,7 +10,7 @@ use super::{bad, bold, count, dim, good, last_of, one_line, percent, right, shor
 /// Between two columns.
 const GAP: usize = 2;
 
-/// Every question before and after, below its kind, one a line.
+/// Every question before and after, below its axis, one a line.
 pub(crate) fn rows(report: &Report) -> String {
     let cells: Vec<_> = report.rows.iter().map(|row| [old(row), new(row), says(row)]).collect();
     let widest = |column: usize, header: &str| {
@@ -35,9 +35,9 @@ pub(crate) fn rows(report: &Report) -> String {
     let header = lines.next().map(|line| dim().apply_to(line).to_string());
     let mut last = None;
     let with_kinds = lines.zip(&report.rows).flat_map(|(line, row)| {
-        let kind = row.kind.name();
+        let axis = row.axis.name();
         let headline =
-            (last.replace(kind) != Some(kind)).then(|| bold().apply_to(kind).to_string());
+            (last.replace(axis) != Some(axis)).then(|| bold().apply_to(axis).to_string());
         headline.into_iter().chain([colored(line)])
     });
     header.into_iter().chain(with_kinds).collect::<Vec<_>>().join("\n")
@@ -55,8 +55,8 @@ fn old(row: &Row) -> String {
 
 /// Probabilities of an edit's object say nothing about prompts that have nothing to do with it.
 fn new(row: &Row) -> String {
-    match row.kind {
-        Kind::Unrelated => "-".to_owned(),
+    match row.axis {
+        Axis::Unrelated => "-".to_owned(),
         _ => change(row.before.p_new, row.after.p_new),
     }
 }
@@ -93,17 +93,17 @@ fn colored(line: &str) -> String {
     }
 }
 
-/// One line a kind of question, and the drift.
+/// One line an axis of questions, and the drift.
 pub(crate) fn summary(report: &Report) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
-    for (kind, name) in [
-        (Kind::Edit, "edits"),
-        (Kind::Paraphrase, "paraphrases"),
-        (Kind::Neighbor, "neighbors"),
-        (Kind::Unrelated, "unrelated"),
+    for (axis, name) in [
+        (Axis::Rewrite, "edits"),
+        (Axis::Paraphrase, "paraphrases"),
+        (Axis::Neighbor, "neighbors"),
+        (Axis::Unrelated, "unrelated"),
     ] {
-        let (ok, n) = report.tally(kind);
-        let what = if kind.should_change() { "get the new answer" } else { "unchanged" };
+        let (ok, n) = report.tally(axis);
+        let what = if axis.should_change() { "get the new answer" } else { "unchanged" };
         if n > 0 {
             lines.push((name, format!("{ok}/{n} {what}")));
         }

@@ -40,11 +40,11 @@ fn json_has_the_report_and_the_record_has_the_scores() {
     let json = run.json();
     assert_eq!(json["success"], true);
     assert_eq!(json["settings"]["steps"], 200);
-    assert_eq!(json["report"]["rows"][0]["kind"], "edit");
+    assert_eq!(json["report"]["rows"][0]["axis"], "rewrite");
     assert_eq!(json["delta"]["file"], "edit.delta.safetensors");
     let delta = dir.run(["inspect", "edit.delta.safetensors", "--json"]).ok().json();
     assert_eq!(delta["id"], json["delta"]["id"]);
-    assert_eq!(delta["record"]["scores"]["edit"]["ok"], 1);
+    assert_eq!(delta["record"]["scores"]["rewrite"]["ok"], 1);
 }
 
 #[test]

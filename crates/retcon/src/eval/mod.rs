@@ -21,5 +21,5 @@ pub use bootstrap::{Difference, Estimate};
 pub use drift::{Drift, drift};
 pub use measure::Measure;
 pub use metrics::{METRICS, Metric};
-pub use questions::{Kind, Question, questions};
+pub use questions::{Question, questions};
 pub use report::{Report, Row, compare};

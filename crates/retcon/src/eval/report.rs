@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::answer::{begins_with, first};
 use super::belief::{Belief, believe, believe_and_note};
 use super::drift::{Drift, N_PROMPTS, drift, unrelated_prompts};
-use super::questions::{Counts, Kind, Question, questions};
+use super::questions::{Counts, Question, questions};
 use crate::data::Fact;
+use crate::data::case::Axis;
 use crate::error::Result;
 use crate::tokens::fits;
 
@@ -26,7 +27,7 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// What it is asked for.
-    pub kind: Kind,
+    pub axis: Axis,
     /// The edit that it belongs to.
     pub edit: usize,
     /// What is asked.
@@ -45,7 +46,7 @@ impl Row {
     /// Whether the answer is as it should be: the new object, or the same as before up to the
     /// first mark or the third word.
     pub fn is_as_wanted(&self) -> bool {
-        if self.kind.should_change() {
+        if self.axis.should_change() {
             self.after.new_leads && begins_with(&self.after.says, &self.new)
         } else {
             first(&self.before.says) == first(&self.after.says)
@@ -54,9 +55,9 @@ impl Row {
 }
 
 impl Report {
-    /// How many rows of a kind are as wanted, and how many there are.
-    pub fn tally(&self, kind: Kind) -> (usize, usize) {
-        let rows = || self.rows.iter().filter(|row| row.kind == kind);
+    /// How many rows of an axis are as wanted, and how many there are.
+    pub fn tally(&self, axis: Axis) -> (usize, usize) {
+        let rows = || self.rows.iter().filter(|row| row.axis == axis);
         (rows().filter(|row| row.is_as_wanted()).count(), rows().count())
     }
 }
@@ -77,7 +78,7 @@ pub fn compare(
     let new = believe(after, &questions)?;
     let rows = questions.into_iter().zip(old.into_iter().zip(new)).map(row);
     let rows: Vec<Row> = rows.collect();
-    let edits = || rows.iter().filter(|row| row.kind == Kind::Edit);
+    let edits = || rows.iter().filter(|row| row.axis == Axis::Rewrite);
     let success = edits().all(Row::is_as_wanted);
     let drift = drift(before, after, &unrelated_prompts(facts, N_PROMPTS, seed)?)?;
     Ok(Report { success, rows, drift })
@@ -90,7 +91,7 @@ fn fitting(model: &Model, questions: Vec<Question>) -> Result<Vec<Question>> {
     for mut question in questions {
         let fits = |object: &str| fits(model, &question.prompt, object);
         let old_fits = question.old.as_deref().map_or(Ok(true), fits)?;
-        if question.kind == Kind::Edit {
+        if question.axis == Axis::Rewrite {
             question.old = question.old.filter(|_| old_fits);
             fitting.push(question);
         } else if old_fits && fits(&question.new)? {
@@ -102,7 +103,7 @@ fn fitting(model: &Model, questions: Vec<Question>) -> Result<Vec<Question>> {
 
 fn row((question, (before, after)): (Question, (Belief, Belief))) -> Row {
     Row {
-        kind: question.kind,
+        axis: question.axis,
         edit: question.edit,
         prompt: question.prompt.text().to_owned(),
         old: question.old,
@@ -120,7 +121,7 @@ pub fn already_said(model: &Model, facts: &[Fact]) -> Result<Vec<usize>> {
     let none = Counts { paraphrases: 0, neighbors: 0, unrelated: 0 };
     let questions: Vec<_> = questions(facts, none, 0)?
         .into_iter()
-        .filter(|question| question.kind == Kind::Edit)
+        .filter(|question| question.axis == Axis::Rewrite)
         .collect();
     let beliefs = believe(model, &questions)?;
     let said = questions

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use retcon::Delta;
 use retcon::bound::within;
 use retcon::data::Prompt;
+use retcon::data::case::Axis;
 use retcon::eval::accuracy::scores;
-use retcon::eval::questions::{Counts, Kind, questions};
+use retcon::eval::questions::{Counts, questions};
 use retcon::eval::reading::{Ask, Reading, read};
 use retcon::eval::{compare, drift};
 use retcon::model::Record;
@@ -100,9 +101,9 @@ fn an_edit_drifts_and_says_so() {
     let edited = model.with(delta.clone()).unwrap();
     let report = compare(&model, &edited, &facts, Counts::default(), 0).unwrap();
     assert!(report.drift.mean_kl > 0.0 && report.drift.max_kl >= report.drift.mean_kl);
-    let kinds: Vec<Kind> = report.rows.iter().map(|row| row.kind).collect();
-    for kind in [Kind::Edit, Kind::Paraphrase, Kind::Neighbor, Kind::Unrelated] {
-        assert!(kinds.contains(&kind), "{kind:?}");
+    let axes: Vec<Axis> = report.rows.iter().map(|row| row.axis).collect();
+    for axis in [Axis::Rewrite, Axis::Paraphrase, Axis::Neighbor, Axis::Unrelated] {
+        assert!(axes.contains(&axis), "{axis:?}");
     }
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<retcon::Report>(&json).unwrap(), report);
@@ -160,11 +161,11 @@ fn questions_of_a_fact_come_before_made_ones() {
     let facts = retcon::data::parse(line, "f".as_ref(), retcon::data::Format::Jsonl).unwrap();
     let counts = Counts { paraphrases: 3, neighbors: 2, unrelated: 1 };
     let questions = questions(&facts, counts, 0).unwrap();
-    let of = |kind| questions.iter().filter(move |q| q.kind == kind).collect::<Vec<_>>();
-    assert_eq!(of(Kind::Edit)[0].old.as_deref(), Some("Paris"));
-    assert_eq!(of(Kind::Paraphrase).len(), 3);
-    assert_eq!(of(Kind::Paraphrase)[0].prompt.text(), "France has its capital in");
-    assert_eq!(of(Kind::Neighbor).len(), 2);
-    assert_eq!(of(Kind::Neighbor)[0].old.as_deref(), Some("Madrid"));
-    assert_eq!(of(Kind::Unrelated).len(), 1);
+    let of = |axis| questions.iter().filter(move |q| q.axis == axis).collect::<Vec<_>>();
+    assert_eq!(of(Axis::Rewrite)[0].old.as_deref(), Some("Paris"));
+    assert_eq!(of(Axis::Paraphrase).len(), 3);
+    assert_eq!(of(Axis::Paraphrase)[0].prompt.text(), "France has its capital in");
+    assert_eq!(of(Axis::Neighbor).len(), 2);
+    assert_eq!(of(Axis::Neighbor)[0].old.as_deref(), Some("Madrid"));
+    assert_eq!(of(Axis::Unrelated).len(), 1);
 }
