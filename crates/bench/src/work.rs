@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use retcon::data::{Case, Fact};
+use retcon::error::Fault;
 use retcon::eval::held::{Held, Moved};
 use retcon::eval::reading::Reading;
-use retcon::{Ctx, Delta, Editor, Error as Failure, Method, Model};
+use retcon::{Ctx, Delta, Editor, Method, Model};
 
 use crate::ask::{When, ask, held};
 use crate::error::Result;
@@ -190,7 +191,7 @@ impl Doing<'_> {
         self.seconds += start.elapsed().as_secs_f64();
         match edited {
             Ok(delta) => Ok((Some(delta), None)),
-            Err(error) if is_final(&error) => Err(error.into()),
+            Err(error) if error.fault() == Fault::Surroundings => Err(error.into()),
             Err(error) => Ok((None, Some(error.to_string()))),
         }
     }
@@ -206,23 +207,4 @@ impl Doing<'_> {
             |(case, readings)| Answers { case, online: false, readings, error: error.cloned() };
         Ok(answers.map(answer).collect())
     }
-}
-
-/// Whether an error would meet every other edit as well, so that going on makes no sense.
-fn is_final(error: &Failure) -> bool {
-    let of_model = |error: &_| !matches!(error, retcon::model::Error::NotFinite { .. });
-    matches!(error, Failure::Model(error) if of_model(error))
-        || matches!(
-            error,
-            Failure::Canceled
-                | Failure::NoStatistics { .. }
-                | Failure::TooFewTokens { .. }
-                | Failure::BadStatistics { .. }
-                | Failure::MissingBlocks { .. }
-                | Failure::BadSetting { .. }
-                | Failure::BadSettings { .. }
-                | Failure::NoBlock { .. }
-                | Failure::SharedBlocks { .. }
-                | Failure::BadFolder { .. }
-        )
 }

@@ -332,7 +332,65 @@ pub enum Error {
     Canceled,
 }
 
+/// What an edit failed for, and so what may succeed where it did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What was to be edited: other facts may do.
+    Facts,
+    /// The numbers that it was made with: others may do, and so may other facts.
+    Numbers,
+    /// Neither: the next edit would fail as well.
+    Surroundings,
+}
+
 impl Error {
+    /// What an edit that fails so has failed for.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Diverged { .. }
+            | Self::TooLarge { .. }
+            | Self::Singular { .. }
+            | Self::NotFinite { .. }
+            | Self::Model(retcon_model::Error::NotFinite { .. })
+            | Self::NoNullSpace { .. }
+            | Self::NothingReads { .. }
+            | Self::AllLeftOut { .. }
+            | Self::OutOfBound { .. } => Fault::Numbers,
+            Self::Data(_)
+            | Self::EmptyObject { .. }
+            | Self::SlotInDecoder { .. }
+            | Self::NoFacts
+            | Self::SubjectNotFound { .. }
+            | Self::PromptTooLong { .. }
+            | Self::Contradiction { .. }
+            | Self::Repeated { .. } => Fault::Facts,
+            Self::Model(_)
+            | Self::BadSetting { .. }
+            | Self::BadSettings { .. }
+            | Self::UnknownMethod { .. }
+            | Self::UnknownPreset { .. }
+            | Self::NoMask { .. }
+            | Self::NoTexts { .. }
+            | Self::SharedBlocks { .. }
+            | Self::KnowsTooLittle { .. }
+            | Self::NoBlock { .. }
+            | Self::NoStatistics { .. }
+            | Self::TooFewTokens { .. }
+            | Self::BadStatistics { .. }
+            | Self::MissingBlocks { .. }
+            | Self::Unmergeable { .. }
+            | Self::WrongState { .. }
+            | Self::BadState { .. }
+            | Self::BadPlan { .. }
+            | Self::OtherExperiment { .. }
+            | Self::NoPicture { .. }
+            | Self::BadRecord { .. }
+            | Self::BadFolder { .. }
+            | Self::Canceled => Fault::Surroundings,
+        }
+    }
+
     /// Of a setting that has no meaning.
     pub(crate) fn bad_setting(
         key: &'static str,

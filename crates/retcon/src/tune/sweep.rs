@@ -10,7 +10,7 @@ use super::candidates::{Start, of_start};
 use super::cases::{Case, Cases, likely};
 use crate::ctx::{Ctx, Progress};
 use crate::data::Fact;
-use crate::error::{Error, Result};
+use crate::error::{Fault, Result};
 use crate::eval::drift::Drift;
 use crate::eval::held::Held;
 use crate::interval::mean;
@@ -101,7 +101,8 @@ impl Sweep<'_> {
                     let scores = self.measured(batch, delta)?;
                     sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
                 }
-                Err(error) if is_of_settings(&error) => {
+                // A bad trial.
+                Err(error) if error.fault() == Fault::Numbers => {
                     tracing::info!("{settings:?}: {error}");
                 }
                 Err(error) => return Err(error),
@@ -129,19 +130,4 @@ impl Sweep<'_> {
         let kl = Drift::of(&self.rest.moved(self.model, &edited)?).mean_kl;
         Ok([rewrite, paraphrase, locality, kl])
     }
-}
-
-/// Whether other settings may well do: a trial that ends so is a bad one.
-fn is_of_settings(error: &Error) -> bool {
-    use Error as E;
-    matches!(
-        error,
-        E::Diverged { .. }
-            | E::TooLarge { .. }
-            | E::Singular { .. }
-            | E::NotFinite { .. }
-            | E::Model(retcon_model::Error::NotFinite { .. })
-            | E::NoNullSpace { .. }
-            | E::NothingReads { .. }
-    )
 }
