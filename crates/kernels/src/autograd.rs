@@ -27,11 +27,13 @@ pub struct Var {
 
 impl Var {
     /// A tensor of which no gradient is wanted.
+    #[must_use]
     pub fn constant(value: Tensor) -> Self {
         Self { value: value.detach(), node: None }
     }
 
     /// A tensor to differentiate by.
+    #[must_use]
     pub fn unknown(value: Tensor) -> Self {
         let node = Node::new(&value, Vec::new(), None);
         Self { value: value.detach(), node: Some(node) }
@@ -56,16 +58,19 @@ impl Var {
     }
 
     /// The tensor.
+    #[must_use]
     pub fn value(&self) -> &Tensor {
         &self.value
     }
 
     /// The tensor, without its history.
+    #[must_use]
     pub fn into_value(self) -> Tensor {
         self.value
     }
 
     /// Whether it depends on an unknown.
+    #[must_use]
     pub fn is_tracked(&self) -> bool {
         self.node.is_some()
     }
@@ -213,6 +218,7 @@ impl Slot {
     }
 
     /// The shape of the slot's tensor.
+    #[must_use]
     pub fn shape(&self) -> &Shape {
         &self.shape
     }

@@ -28,12 +28,14 @@ const BAND: usize = 128;
 
 impl Moment {
     /// The moment of no rows, of `width` numbers each.
+    #[must_use]
     pub fn new(width: usize) -> Self {
         Self { width, n_rows: 0, triangle: vec![0.0; width * (width + 1) / 2] }
     }
 
     /// A moment that was taken apart: the sum's lower triangle, row by row, over `n_rows` rows.
     /// `None` where the triangle is none.
+    #[must_use]
     pub fn from_parts(n_rows: u64, triangle: Vec<f64>) -> Option<Self> {
         let width = ((8 * triangle.len() + 1).isqrt() - 1) / 2;
         let fits = width * (width + 1) / 2 == triangle.len();
@@ -41,21 +43,25 @@ impl Moment {
     }
 
     /// Numbers in a row.
+    #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// How many rows were added.
+    #[must_use]
     pub fn n_rows(&self) -> u64 {
         self.n_rows
     }
 
     /// The lower triangle of the sum, row by row.
+    #[must_use]
     pub fn triangle(&self) -> &[f64] {
         &self.triangle
     }
 
     /// The sum at row `i` and column `j`.
+    #[must_use]
     pub fn at(&self, i: usize, j: usize) -> f64 {
         let (i, j) = if i < j { (j, i) } else { (i, j) };
         self.triangle[i * (i + 1) / 2 + j]

@@ -24,6 +24,7 @@ impl Rotary {
     ///
     /// The table covers positions below `n_positions`; those beyond cost a sine and a cosine for
     /// each use. Angles are computed in `f64`.
+    #[must_use]
     pub fn new(inverse_frequencies: &[f64], scaling: f64, n_positions: usize) -> Self {
         let frequencies = inverse_frequencies.to_vec();
         let mut table = Table { frequencies, scaling, turns: Vec::new() };
@@ -32,6 +33,7 @@ impl Rotary {
     }
 
     /// How many leading numbers of each head are rotated: two for each frequency.
+    #[must_use]
     pub fn width(&self) -> usize {
         2 * self.table.frequencies.len()
     }

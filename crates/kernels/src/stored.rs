@@ -48,6 +48,7 @@ impl Bytes {
     }
 
     /// The bytes `range` of these, over the same memory; `None` where they end before it.
+    #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Option<Self> {
         self.get(range.clone())?;
         let start = self.range.start;
@@ -91,6 +92,7 @@ pub enum Format {
 
 impl Format {
     /// Numbers in one block, and the bytes that it takes.
+    #[must_use]
     pub fn block(self) -> (usize, usize) {
         match self {
             Self::F32 => (1, 4),
@@ -101,6 +103,7 @@ impl Format {
 
     /// The bytes of a tensor of `shape`, or `None` where its rows are no whole number of blocks
     /// or the size doesn't fit an address.
+    #[must_use]
     pub fn n_bytes(self, shape: &[usize]) -> Option<usize> {
         let (block, bytes) = self.block();
         let row = shape.last().copied().unwrap_or(1);
@@ -112,6 +115,7 @@ impl Format {
     }
 
     /// The dense format of a candle type, where there is one.
+    #[must_use]
     pub fn of(dtype: DType) -> Option<Self> {
         match dtype {
             DType::F32 => Some(Self::F32),
@@ -122,6 +126,7 @@ impl Format {
     }
 
     /// The candle type of a dense format.
+    #[must_use]
     pub fn dense(self) -> Option<DType> {
         match self {
             Self::F32 => Some(DType::F32),
@@ -173,31 +178,37 @@ impl Stored {
     }
 
     /// Whether both are the same numbers in the same place.
+    #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.bytes.is(&other.bytes) && (self.format, &self.shape) == (other.format, &other.shape)
     }
 
     /// How its numbers are written.
+    #[must_use]
     pub fn format(&self) -> Format {
         self.format
     }
 
     /// Its shape, outermost dimension first.
+    #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// Its bytes.
+    #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
     /// The length of a row, along the last dimension.
+    #[must_use]
     pub fn row_len(&self) -> usize {
         self.shape.last().copied().unwrap_or(1)
     }
 
     /// The number of rows.
+    #[must_use]
     pub fn n_rows(&self) -> usize {
         self.shape.iter().rev().skip(1).product()
     }
@@ -206,6 +217,7 @@ impl Stored {
     ///
     /// # Panics
     /// Where the rows reach past the end.
+    #[must_use]
     pub fn rows(&self, rows: Range<usize>) -> Self {
         let bytes = self.row_bytes(rows.clone());
         Self {
@@ -224,6 +236,7 @@ impl Stored {
     }
 
     /// All numbers without a copy, where they are stored as aligned 32-bit floats.
+    #[must_use]
     pub fn as_f32(&self) -> Option<&[f32]> {
         (self.format == Format::F32).then(|| cast::<f32>(&self.bytes)).flatten()
     }
@@ -260,6 +273,7 @@ impl Stored {
     }
 
     /// All numbers in 32-bit floats, decoded by all threads.
+    #[must_use]
     pub fn to_vec_f32(&self) -> Vec<f32> {
         let mut out = vec![0f32; self.n_rows() * self.row_len()];
         let rows = (1 << 16) / self.row_len().max(1) + 1;

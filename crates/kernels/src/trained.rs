@@ -26,6 +26,7 @@ pub struct Adam {
 
 impl Adam {
     /// The paper's defaults with another step size, and without weight decay.
+    #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
     }
@@ -67,11 +68,13 @@ impl Trained {
 
     /// The weight as it is now. It changes in place with the next step: make no use of it across
     /// one.
+    #[must_use]
     pub fn theta(&self) -> &Tensor {
         &self.theta
     }
 
     /// The change so far; as [`Trained::theta`], changed in place.
+    #[must_use]
     pub fn change(&self) -> &Tensor {
         &self.change
     }
@@ -189,6 +192,7 @@ impl Trained {
     }
 
     /// Its state by name, all of the weight's shape: what [`Trained::resume`] takes.
+    #[must_use]
     pub fn state(&self) -> [(&'static str, &Tensor); 3] {
         [("change", &self.change), ("mean", &self.mean), ("square", &self.square)]
     }

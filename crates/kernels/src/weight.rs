@@ -22,6 +22,7 @@ pub enum Weight {
 
 impl Weight {
     /// Its shape, `[d_out, d_in]` for a matrix.
+    #[must_use]
     pub fn dims(&self) -> &[usize] {
         match self {
             Self::Dense(tensor) => tensor.dims(),
@@ -30,6 +31,7 @@ impl Weight {
     }
 
     /// The memory that it takes.
+    #[must_use]
     pub fn n_bytes(&self) -> usize {
         match self {
             Self::Dense(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
@@ -38,6 +40,7 @@ impl Weight {
     }
 
     /// Whether both are the same numbers in the same place.
+    #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Dense(a), Self::Dense(b)) => a.id() == b.id(),

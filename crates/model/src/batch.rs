@@ -32,21 +32,25 @@ impl Batch {
     }
 
     /// All tokens.
+    #[must_use]
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }
 
     /// How many tokens each sequence has.
+    #[must_use]
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
     }
 
     /// The row of the first token of each sequence.
+    #[must_use]
     pub fn starts(&self) -> Vec<usize> {
         starts(&self.lengths)
     }
 
     /// The row of the last token of each sequence.
+    #[must_use]
     pub fn last_rows(&self) -> Vec<u32> {
         self.starts().iter().zip(&self.lengths).map(|(start, n)| (start + n - 1) as u32).collect()
     }

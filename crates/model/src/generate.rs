@@ -24,6 +24,7 @@ pub struct Sampling {
 
 impl Sampling {
     /// Always the most likely token, `n_tokens` at most.
+    #[must_use]
     pub fn greedy(n_tokens: usize) -> Self {
         Self { n_tokens, temperature: 0.0, top_k: 0, seed: 0 }
     }

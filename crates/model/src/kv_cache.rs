@@ -18,11 +18,13 @@ pub struct KvCache {
 
 impl KvCache {
     /// Nothing yet, of `n_sequences` sequences in a model of `n_blocks` blocks.
+    #[must_use]
     pub fn new(n_blocks: usize, n_sequences: usize) -> Self {
         Self { blocks: vec![None; n_blocks], lengths: vec![0; n_sequences] }
     }
 
     /// How many positions of each sequence have been run.
+    #[must_use]
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
     }

@@ -83,6 +83,7 @@ pub enum Form {
 
 impl Layout {
     /// All weights of a model of this layout.
+    #[must_use]
     pub fn ids<'a>(&'a self, spec: &Spec) -> Vec<(WeightId, &'a Rule)> {
         let ids = |rule: &'a Rule| {
             let part = rule.part;
@@ -96,11 +97,13 @@ impl Layout {
 
 impl Rule {
     /// The weight `part` in the tensor `name`, in the form `form`.
+    #[must_use]
     pub fn new(part: Part, name: &'static str, form: Form) -> Self {
         Self { part, name, form }
     }
 
     /// The tensor's name for `id`, after `prefix`.
+    #[must_use]
     pub fn tensor_name(&self, spec: &Spec, id: WeightId, prefix: &str) -> String {
         let name = match self.name.strip_prefix('/') {
             Some(absolute) => absolute.to_owned(),
@@ -121,6 +124,7 @@ impl Rule {
 
 impl Form {
     /// The shape of the tensor that holds a weight of `shape` in this form.
+    #[must_use]
     pub fn tensor_shape(self, shape: &[usize]) -> Vec<usize> {
         let mut shape = shape.to_vec();
         match self {

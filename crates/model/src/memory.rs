@@ -144,6 +144,7 @@ impl FactMemory {
 
 impl Model {
     /// The facts that it looks up, where it has a memory.
+    #[must_use]
     pub fn memory(&self) -> Option<&Arc<FactMemory>> {
         self.memory.as_ref()
     }

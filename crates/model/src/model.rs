@@ -100,31 +100,37 @@ impl Model {
     }
 
     /// Its sizes and choices.
+    #[must_use]
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
     /// Its weights.
+    #[must_use]
     pub fn weights(&self) -> &Weights {
         &self.weights
     }
 
     /// Its tokenizer.
+    #[must_use]
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
     /// The checkpoint that it came from, and where its weights lie in it.
+    #[must_use]
     pub fn source(&self) -> &Source {
         &self.source
     }
 
     /// Where it runs.
+    #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
     }
 
     /// The deltas that it carries, in the order in which they were laid on.
+    #[must_use]
     pub fn deltas(&self) -> &[Arc<Delta>] {
         &self.deltas
     }

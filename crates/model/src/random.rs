@@ -7,6 +7,7 @@ pub struct Random(u64);
 
 impl Random {
     /// The generator of `seed`.
+    #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -67,11 +67,13 @@ impl Hidden {
     }
 
     /// How many rows each sequence has.
+    #[must_use]
     pub fn lengths(&self) -> Vec<usize> {
         self.rows.lengths()
     }
 
     /// The first row of each sequence.
+    #[must_use]
     pub fn starts(&self) -> Vec<usize> {
         starts(&self.lengths())
     }

@@ -62,6 +62,7 @@ impl Spot {
     ];
 
     /// Its name.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::In => "in",

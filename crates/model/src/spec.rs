@@ -213,6 +213,7 @@ pub enum Head {
 
 impl Head {
     /// Whether the unembedding is the embedding.
+    #[must_use]
     pub fn is_tied(self) -> bool {
         match self {
             Self::Plain { tied, .. } | Self::MaskedLm { tied, .. } => tied,
@@ -223,11 +224,13 @@ impl Head {
 impl Spec {
     /// Whether it continues text, as a decoder does, rather than filling masks: no position sees a later
     /// one.
+    #[must_use]
     pub fn is_causal(&self) -> bool {
         self.mask == Mask::Causal
     }
 
     /// Width of the embeddings, and of what is multiplied with the unembedding.
+    #[must_use]
     pub fn d_embed(&self) -> usize {
         self.factorized.unwrap_or(self.d_model)
     }
@@ -255,11 +258,13 @@ impl Spec {
     }
 
     /// How many blocks have weights of their own.
+    #[must_use]
     pub fn n_stored_blocks(&self) -> usize {
         self.groups.map_or(self.n_blocks, |groups| groups.n_groups * groups.n_inner)
     }
 
     /// The stored block whose weights the block `block` runs with.
+    #[must_use]
     pub fn weights_of(&self, block: usize) -> usize {
         let Some(Groups { n_groups, n_inner }) = self.groups else { return block };
         let (round, inner) = (block / n_inner, block % n_inner);
@@ -275,6 +280,7 @@ impl Spec {
     }
 
     /// Whether a model of this kind has a weight.
+    #[must_use]
     pub fn has(&self, part: Part) -> bool {
         let layer_norm = matches!(self.norm, Norm::Layer { .. });
         let branch = self.norm_order == NormOrder::Branch;

@@ -49,6 +49,7 @@ pub struct Capture {
 
 impl Capture {
     /// Of every site.
+    #[must_use]
     pub fn all() -> Self {
         Self::default()
     }

@@ -56,6 +56,7 @@ struct Special {
 
 impl Encoding {
     /// The tokens that stand for any of the bytes `bytes` of the text; `None` where no token does.
+    #[must_use]
     pub fn span_of(&self, bytes: Range<usize>) -> Option<Range<usize>> {
         let overlaps = |&(start, end): &(usize, usize)| start.max(bytes.start) < end.min(bytes.end);
         let first = self.offsets.iter().position(overlaps)?;

@@ -35,6 +35,7 @@ impl Update {
     }
 
     /// The shape of the weight that it changes.
+    #[must_use]
     pub fn shape(&self) -> Vec<usize> {
         match self {
             Self::Dense(update) => update.dims().to_vec(),
@@ -43,6 +44,7 @@ impl Update {
     }
 
     /// The rank that it is stored with; `None` where it is dense.
+    #[must_use]
     pub fn rank(&self) -> Option<usize> {
         match self {
             Self::Dense(_) => None,
@@ -51,6 +53,7 @@ impl Update {
     }
 
     /// How many numbers it stores.
+    #[must_use]
     pub fn n_numbers(&self) -> usize {
         match self {
             Self::Dense(update) => update.elem_count(),

@@ -20,11 +20,13 @@ pub struct WeightId {
 
 impl WeightId {
     /// A weight outside the blocks.
+    #[must_use]
     pub fn global(part: Part) -> Self {
         Self { block: None, part }
     }
 
     /// A weight of the stored block `block`.
+    #[must_use]
     pub fn of_block(block: usize, part: Part) -> Self {
         Self { block: Some(block), part }
     }
@@ -176,6 +178,7 @@ parts! {
 
 impl Part {
     /// The bias that belongs to a weight.
+    #[must_use]
     pub fn bias(self) -> Option<Self> {
         Some(match self {
             Self::EmbedNorm => Self::EmbedNormBias,
@@ -198,6 +201,7 @@ impl Part {
     }
 
     /// Whether it scales what a norm has normalized.
+    #[must_use]
     pub fn is_norm(self) -> bool {
         use Part::{AttnNorm, AttnPostNorm, MlpNorm, MlpPostNorm};
         use Part::{EmbedNorm, FinalNorm, HeadNorm, KNorm, QNorm};
@@ -206,6 +210,7 @@ impl Part {
     }
 
     /// Whether it is a table with a row for each token, position or segment.
+    #[must_use]
     pub fn is_table(self) -> bool {
         matches!(
             self,
@@ -218,6 +223,7 @@ impl Part {
     }
 
     /// Whether it is a matrix that maps hidden states.
+    #[must_use]
     pub fn is_linear(self) -> bool {
         use Part::{
             Down, EmbedMap, Gate, HeadDense, K, MemoryQuery, MemoryValue, O, Q, Unembed, Up, V,

@@ -41,6 +41,7 @@ pub struct Param {
 
 impl Param {
     /// A frozen weight.
+    #[must_use]
     pub fn new(base: Weight) -> Self {
         Self { base, update: None, unknown: None, beside: None, merged: OnceLock::new() }
     }
@@ -94,6 +95,7 @@ impl Param {
 
 impl Weights {
     /// Weights on `device`.
+    #[must_use]
     pub fn new(params: BTreeMap<WeightId, Param>, device: Device) -> Self {
         Self { params, device }
     }
@@ -106,6 +108,7 @@ impl Weights {
     }
 
     /// Whether there is a weight `id`.
+    #[must_use]
     pub fn has(&self, id: WeightId) -> bool {
         self.params.contains_key(&id)
     }

@@ -56,6 +56,7 @@ pub fn keys_id(model: &Model, n_blocks: usize) -> Result<String> {
 }
 
 /// What tells texts, in their order, apart from any others: their tokens, and what is asked of each.
+#[must_use]
 pub fn texts_id(texts: &[Query]) -> String {
     let mut hash = Sha256::new();
     for Query { ids, at, object, subject: _, entry } in texts {

@@ -49,12 +49,14 @@ impl Factor {
     }
 
     /// `x` with `matrix x = rhs`.
+    #[must_use]
     pub fn solve(&self, rhs: MatRef<'_, f64>) -> Mat<f64> {
         self.factor.solve(rhs)
     }
 
     /// A lower bound of the condition number, near it in practice: the squared ratio of the largest
     /// and the smallest diagonal entry of the factor.
+    #[must_use]
     pub fn condition(&self) -> f64 {
         let factor = self.factor.L();
         let diagonal = (0..factor.nrows()).map(|i| factor[(i, i)].abs());
@@ -105,6 +107,7 @@ impl NullSpace {
 }
 
 /// The mean of a second moment, `[width, width]`.
+#[must_use]
 pub fn mean(moment: &Moment) -> Mat<f64> {
     let n = moment.n_rows().max(1) as f64;
     Mat::from_fn(moment.width(), moment.width(), |i, j| moment.at(i, j) / n)

@@ -23,6 +23,7 @@ pub(super) struct Part {
 
 impl Sequences {
     /// Sequences of the lengths `lens`, in which every position is a query.
+    #[must_use]
     pub fn full(lens: &[usize]) -> Self {
         let positions = lens.iter().flat_map(|&len| (0..len).map(|position| position as u32));
         Self { positions: positions.collect(), parts: parts(lens, lens) }
@@ -49,16 +50,19 @@ impl Sequences {
     }
 
     /// The position of each query row within its sequence.
+    #[must_use]
     pub fn positions(&self) -> &[u32] {
         &self.positions
     }
 
     /// The number of query rows of all sequences.
+    #[must_use]
     pub fn n_queries(&self) -> usize {
         self.positions.len()
     }
 
     /// The number of key rows of all sequences.
+    #[must_use]
     pub fn n_keys(&self) -> usize {
         self.parts.last().map_or(0, |part| part.keys.end)
     }

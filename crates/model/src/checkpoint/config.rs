@@ -66,11 +66,13 @@ impl Config {
     }
 
     /// The file that the settings come from.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The setting `key` as it stands in the file.
+    #[must_use]
     pub fn value(&self, key: &str) -> Option<&Value> {
         let synonyms = SYNONYMS.iter().find(|names| names.contains(&key));
         std::iter::once(key)

@@ -62,11 +62,13 @@ impl TensorFile {
     }
 
     /// Where the file is.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The tensor `name`, if the file has it.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Stored> {
         self.places.get(name).map(|place| &place.stored)
     }

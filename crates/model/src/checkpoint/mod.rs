@@ -117,6 +117,7 @@ impl Checkpoint {
     }
 
     /// Whether it is written again as a folder, as it is where it is one, or a GGUF of several parts.
+    #[must_use]
     pub fn is_folder(&self) -> bool {
         self.container == Container::HuggingFace || self.files.len() > 1
     }

@@ -20,6 +20,7 @@ pub enum Start {
 
 impl Start {
     /// That of the weights `ids`.
+    #[must_use]
     pub fn of(model: &Model, ids: &[WeightId]) -> Self {
         use Part::{Embed, EmbedMap, EmbedMapBias, EmbedNorm, EmbedNormBias, Position, Segment};
         let of_id = |id: &WeightId| match (id.block, id.part) {
@@ -33,6 +34,7 @@ impl Start {
     }
 
     /// The first block that is run anew.
+    #[must_use]
     pub fn first_block(self) -> usize {
         match self {
             Self::Embed => 0,

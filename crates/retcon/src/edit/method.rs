@@ -58,6 +58,7 @@ impl Method {
     }
 
     /// Whether, with `given` in the place of its own settings, it solves with second moments of keys.
+    #[must_use]
     pub fn needs_statistics(&self, given: &Map<String, Value>) -> bool {
         let defaults = (self.defaults)();
         let metric = given.get("metric").or_else(|| defaults.get("metric"));

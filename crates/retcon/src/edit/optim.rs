@@ -66,6 +66,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// For the record of an edit.
+    #[must_use]
     pub fn to_value(&self) -> Value {
         json!({"steps": self.n_steps, "loss": self.loss, "satisfied": self.satisfied})
     }

@@ -73,6 +73,7 @@ impl Target {
     ];
 
     /// Its name.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Attention => "attention",
@@ -89,6 +90,7 @@ impl Target {
     }
 
     /// Whether it lies outside of the blocks, whichever are chosen.
+    #[must_use]
     pub fn is_outside(self) -> bool {
         matches!(self, Self::Embeddings | Self::Head | Self::Memory)
     }
@@ -127,6 +129,7 @@ impl FromStr for Target {
 
 impl Scope {
     /// Everything.
+    #[must_use]
     pub fn all() -> Self {
         Self { blocks: Blocks::All, components: vec![Target::All] }
     }

@@ -49,6 +49,7 @@ pub fn said(model: &Model, queries: &[Query]) -> Result<Vec<bool>> {
 }
 
 /// The share of `said` that is true; 0 for none.
+#[must_use]
 pub fn share(said: &[bool]) -> f64 {
     said.iter().filter(|&&said| said).count() as f64 / said.len().max(1) as f64
 }

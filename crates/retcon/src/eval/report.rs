@@ -45,6 +45,7 @@ pub struct Row {
 impl Row {
     /// Whether the answer is as it should be: the new object, or the same as before up to the
     /// first mark or the third word.
+    #[must_use]
     pub fn is_as_wanted(&self) -> bool {
         if self.axis.should_change() {
             self.after.new_leads && begins_with(&self.after.says, &self.new)
@@ -56,6 +57,7 @@ impl Row {
 
 impl Report {
     /// How many rows of an axis are as wanted, and how many there are.
+    #[must_use]
     pub fn tally(&self, axis: Axis) -> (usize, usize) {
         let rows = || self.rows.iter().filter(|row| row.axis == axis);
         (rows().filter(|row| row.is_as_wanted()).count(), rows().count())

@@ -34,6 +34,7 @@ pub struct Cell {
 impl Cell {
     /// All weights, within no bounds; from the model that has memorized the facts, unless it is
     /// trained anew.
+    #[must_use]
     pub fn whole(seed: u64, start: Start, size: usize, data: Data) -> Self {
         Self {
             seed,
@@ -49,6 +50,7 @@ impl Cell {
     }
 
     /// What tells it apart from all others of its plan.
+    #[must_use]
     pub fn key(&self) -> String {
         serde_json::to_string(self).expect("a cell has string keys")
     }
@@ -90,6 +92,7 @@ pub struct Point {
 
 impl Point {
     /// The mean of both accuracies.
+    #[must_use]
     pub fn mean(&self) -> f64 {
         f64::midpoint(self.modified, self.kept)
     }

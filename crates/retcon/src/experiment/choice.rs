@@ -17,6 +17,7 @@ pub enum Texts {
 
 impl Texts {
     /// Its name.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Templates => "templates",
@@ -51,6 +52,7 @@ pub enum Start {
 
 impl Start {
     /// Its name.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Pretrained => "pretrained",
@@ -97,6 +99,7 @@ pub enum Data {
 
 impl Data {
     /// Its name.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Nothing => "no training",
@@ -123,6 +126,7 @@ impl Scale {
     pub const ALL: &[Self] = &[Self::Small, Self::Hour, Self::Full];
 
     /// Its name, which is that of its table in a plan.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Small => "small",

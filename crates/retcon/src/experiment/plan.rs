@@ -61,6 +61,7 @@ pub struct Facts {
 
 impl Facts {
     /// All facts of a source, to be trained in their main template.
+    #[must_use]
     pub fn of(source: String) -> Self {
         let texts = Texts::default();
         Self {
@@ -175,6 +176,7 @@ impl Plan {
 
     /// All that is tried in a model whose weights are those of `n_blocks` blocks: seed by seed, so
     /// that a run that is cut short has whole tables of the first seeds.
+    #[must_use]
     pub fn cells(&self, n_blocks: usize) -> Vec<Cell> {
         let mut cells = Vec::new();
         for &seed in &self.seeds {

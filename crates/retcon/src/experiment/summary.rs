@@ -42,6 +42,7 @@ type Seen = (Point, Option<f64>);
 
 impl Summary {
     /// Of `records`.
+    #[must_use]
     pub fn new(records: &[Record]) -> Self {
         let mut keys: Vec<String> = Vec::new();
         let mut groups: BTreeMap<String, Vec<&Record>> = BTreeMap::new();

@@ -39,6 +39,7 @@ impl Default for Limits {
 }
 
 /// What people call the moment of a block.
+#[must_use]
 pub fn name(block: usize) -> String {
     format!("the second moment of the keys of block {block}")
 }

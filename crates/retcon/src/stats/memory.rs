@@ -7,6 +7,7 @@ use super::convergence::AT_ONCE;
 use super::windows::longest;
 
 /// Bytes that the moments of `n_blocks` blocks take in memory, and in their file.
+#[must_use]
 pub fn n_bytes(model: &Model, n_blocks: usize) -> u64 {
     let width = model.spec().d_mlp as u64;
     n_blocks as u64 * width * (width + 1) / 2 * size_of::<f64>() as u64
@@ -15,6 +16,7 @@ pub fn n_bytes(model: &Model, n_blocks: usize) -> u64 {
 /// Bytes that computing those of `n_blocks` blocks in sequences of `window` tokens takes at most, beside
 /// the model and the text: the moments and the keys that are held back all the time, and beside them
 /// either a run of sequences or a look at how far a block has come. Their file is written as they lie.
+#[must_use]
 pub fn peak_bytes(model: &Model, n_blocks: usize, window: usize) -> u64 {
     let width = model.spec().d_mlp;
     let longest = longest(model, window);

@@ -153,6 +153,7 @@ impl Packed {
     }
 
     /// A weight for each row such that every query counts as given and its tokens count alike.
+    #[must_use]
     pub fn weights(&self, of_queries: &[f64]) -> Vec<f64> {
         let weights = |(rows, weight): (&Range<usize>, &f64)| {
             std::iter::repeat_n(weight / rows.len() as f64, rows.len())
@@ -162,6 +163,7 @@ impl Packed {
 }
 
 /// `queries` in runs that fit into memory at once, in their order.
+#[must_use]
 pub fn in_runs(queries: &[Query]) -> Vec<&[Query]> {
     const TOKENS: usize = 4096;
     let runs = runs(queries.iter().map(|query| query.ids.len()), TOKENS);

@@ -47,6 +47,7 @@ impl Packed {
     }
 
     /// For each query, whether each token of its object is the most likely one.
+    #[must_use]
     pub fn leads(&self, scored: &Scored) -> Vec<bool> {
         let leads = |rows: &Range<usize>| scored.margin[rows.clone()].iter().all(|&m| m > 0.0);
         self.of_query.iter().map(leads).collect()

@@ -52,6 +52,7 @@ impl Mean {
 
 impl Average {
     /// Where it is highest: the kind of token, the block, and the effect.
+    #[must_use]
     pub fn peak(&self) -> Option<(Role, usize, Mean)> {
         let cells = self.lines.iter().flat_map(|line| {
             line.effects.iter().enumerate().map(|(block, &mean)| (line.role, block, mean))
@@ -61,6 +62,7 @@ impl Average {
 }
 
 /// The averages of `traces`, one for each kind that all of them have; none of no trace.
+#[must_use]
 pub fn averages(traces: &[Trace]) -> Vec<Average> {
     let kinds = traces.first().map(|trace| &trace.maps).into_iter().flatten();
     let average = |(idx, kind): (usize, Kind)| {

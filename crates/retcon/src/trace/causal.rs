@@ -37,6 +37,7 @@ impl Kind {
         &[Self::Hidden, Self::Mlp, Self::Attention, Self::SeveredMlp, Self::SeveredAttention];
 
     /// Its name.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Hidden => "hidden",
@@ -155,6 +156,7 @@ pub struct Peak {
 
 impl Map {
     /// For each token, its strongest cell; the first of equal ones.
+    #[must_use]
     pub fn peaks(&self) -> Vec<Peak> {
         let peak = |(token, scores): (usize, &Vec<f64>)| {
             let first = Peak { token, block: 0, score: f64::NEG_INFINITY };
@@ -168,6 +170,7 @@ impl Map {
 
 impl Trace {
     /// How much of the answer's probability the noise takes.
+    #[must_use]
     pub fn total_effect(&self) -> f64 {
         self.high - self.low
     }

@@ -197,6 +197,7 @@ impl Attribution {
     }
 
     /// The highest attribution in each block.
+    #[must_use]
     pub fn strongest(&self) -> Vec<f64> {
         let highest = |values: &Vec<f64>| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         self.values.iter().map(highest).collect()
@@ -206,6 +207,7 @@ impl Attribution {
 /// The entries that at least the share `of_prompts` of several prompts for one fact have in common,
 /// each prompt with those of more than `share` of its highest attribution; the most common first.
 /// `None` of fewer than three prompts, which would not tell the fact from its wording.
+#[must_use]
 pub fn refine(prompts: &[Attribution], share: f64, of_prompts: f64) -> Option<Vec<Shared>> {
     const FEWEST: usize = 3;
     if prompts.len() < FEWEST {

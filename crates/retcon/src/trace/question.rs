@@ -68,6 +68,7 @@ impl Role {
     ];
 
     /// What people call it.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Earlier => "earlier tokens",
@@ -81,6 +82,7 @@ impl Role {
     }
 
     /// Whether it is the subject's.
+    #[must_use]
     pub fn is_subject(self) -> bool {
         matches!(self, Self::SubjectFirst | Self::SubjectMiddle | Self::SubjectLast)
     }

@@ -74,6 +74,7 @@ pub enum Constraint {
 
 impl Constraint {
     /// Its name.
+    #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::None => "none",
@@ -84,6 +85,7 @@ impl Constraint {
     }
 
     /// What bounds it, where anything does.
+    #[must_use]
     pub fn bound(&self) -> Option<f64> {
         match *self {
             Self::None => None,
@@ -110,6 +112,7 @@ impl Constraint {
 
 impl Course {
     /// The step size of the step `step`, from 0.
+    #[must_use]
     pub fn rate(&self, step: usize) -> f64 {
         let done = (step + 1) as f64 / self.steps.max(1) as f64;
         let rising = if self.warmup > 0.0 { done / self.warmup } else { 1.0 };

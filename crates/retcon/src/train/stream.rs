@@ -45,11 +45,13 @@ impl Stream {
     }
 
     /// One pool, `batch` of whose texts make a step.
+    #[must_use]
     pub fn of(texts: Range<usize>, batch: usize, seed: u64) -> Self {
         Self::new([Share { per_step: batch.min(texts.len()), texts }], seed)
     }
 
     /// How many pools there are.
+    #[must_use]
     pub fn n_pools(&self) -> usize {
         self.pools.len()
     }

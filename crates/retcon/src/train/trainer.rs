@@ -44,6 +44,7 @@ pub struct Step {
 
 impl Step {
     /// What there is to tell of it.
+    #[must_use]
     pub fn progress(&self, stage: &'static str, done: usize, total: usize) -> Progress {
         Progress { stage, done, total, loss: Some(self.loss), said: Some(self.said) }
     }
@@ -88,6 +89,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// How many steps have been taken.
+    #[must_use]
     pub fn n_steps(&self) -> usize {
         self.n_steps
     }

@@ -156,6 +156,7 @@ fn rounded(x: f64) -> f64 {
 }
 
 /// Edits that a sweep of `method` with `given` settings makes, at most: tracing may find one more block.
+#[must_use]
 pub fn n_edits(model: &Model, method: &'static Method, given: &Map<String, Value>) -> usize {
     of_start(model, &Start::new(method, given))
 }

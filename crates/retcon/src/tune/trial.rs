@@ -42,11 +42,13 @@ pub struct Trial {
 impl Trial {
     /// What a batch of such edits leaves of how likely other texts are: edits of different facts move
     /// them each its own way, so that their divergences add up.
+    #[must_use]
     pub fn rest(&self) -> f64 {
         (-N_IN_BATCH / self.at_once as f64 * self.kl).exp()
     }
 
     /// The harmonic mean of the four; 0 where one of them is.
+    #[must_use]
     pub fn score(&self) -> f64 {
         harmonic(&[self.rewrite, self.paraphrase, self.locality, self.rest()])
     }

@@ -108,6 +108,7 @@ impl Metadata {
     }
 
     /// The value under `name`.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
@@ -118,6 +119,7 @@ impl Metadata {
     }
 
     /// The text under `name`.
+    #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
             Value::Text(text) => Some(text),
@@ -126,6 +128,7 @@ impl Metadata {
     }
 
     /// The count under `name`.
+    #[must_use]
     pub fn count(&self, name: &str) -> Option<u64> {
         match *self.get(name)? {
             Value::Unsigned(n) => Some(n),
@@ -135,6 +138,7 @@ impl Metadata {
     }
 
     /// The answer under `name`.
+    #[must_use]
     pub fn bool(&self, name: &str) -> Option<bool> {
         match *self.get(name)? {
             Value::Bool(answer) => Some(answer),
@@ -143,6 +147,7 @@ impl Metadata {
     }
 
     /// The list under `name`.
+    #[must_use]
     pub fn list(&self, name: &str) -> Option<&List> {
         match self.get(name)? {
             Value::List(list) => Some(list),
@@ -153,11 +158,13 @@ impl Metadata {
 
 impl List {
     /// The number of values.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there are none.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

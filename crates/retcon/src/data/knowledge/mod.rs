@@ -67,6 +67,7 @@ pub struct Evidence {
 impl Evidence {
     /// Whether the sentence names the object a second time, as it stood there or by its `label`,
     /// where no mask hides it: to predict it there takes no memory.
+    #[must_use]
     pub fn gives_away(&self, label: &str) -> bool {
         mentions(&self.text, &self.object) || mentions(&self.text, label)
     }

@@ -180,6 +180,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
 impl Recipe {
     /// What most of them have in common: MEMIT with the numbers that EasyEdit has for models like
     /// Llama, searched at the output of the last block.
+    #[must_use]
     pub fn memit() -> Self {
         Self {
             blocks: Blocks::Auto,
@@ -308,6 +309,7 @@ impl Recipe {
 
     /// The sites at which a value is searched in `model`. Where the MLP's output is normalized before
     /// it is added, an offset to the block's output is none to the MLP's, so the latter is taken.
+    #[must_use]
     pub fn spots(&self, model: &Model) -> Vec<Spot> {
         match self.site {
             ValueSite::Block if model.spec().norm_order == NormOrder::Pre => vec![Spot::Out],
@@ -320,6 +322,7 @@ impl Recipe {
     ///
     /// # Panics
     /// Where there are none.
+    #[must_use]
     pub fn search(&self, model: &Model, blocks: &[usize]) -> Search {
         Search {
             block: blocks[blocks.len() - 1],

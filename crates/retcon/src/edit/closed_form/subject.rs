@@ -92,6 +92,7 @@ impl Subject {
     }
 
     /// How much each situation counts; the sum is 1.
+    #[must_use]
     pub fn weights(&self, average: Average) -> Vec<f64> {
         let n_bare = self.situations.iter().filter(|situation| situation.bare).count();
         let n = self.situations.len();
@@ -104,6 +105,7 @@ impl Subject {
     }
 
     /// As [`Subject::weights`], for the bare prompts alone.
+    #[must_use]
     pub fn bare_weights(&self) -> Vec<f64> {
         let n_bare = self.situations.iter().filter(|situation| situation.bare).count();
         let weight = |situation: &Situation| if situation.bare { 1.0 / n_bare as f64 } else { 0.0 };

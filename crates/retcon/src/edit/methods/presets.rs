@@ -28,6 +28,7 @@ struct File {
 
 impl Method {
     /// What was published for it, model by model.
+    #[must_use]
     pub fn presets(&self) -> Vec<Preset> {
         let file: File = toml::from_str(include_str!("presets.toml"))
             .expect("the presets that come with the library are well formed, as a test makes sure");
