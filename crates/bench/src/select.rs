@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use retcon::Model;
 use retcon::data::case::{Axis, Case, Question};
 use retcon::eval::accuracy::said;
 use retcon::tokens::{fits, query};
+use retcon::{Ctx, Model, Progress};
 
 use crate::error::Result;
 use crate::plan::Asking;
@@ -39,6 +39,7 @@ pub struct Selection {
 /// # Errors
 /// Where the model can't be run.
 pub fn select(
+    ctx: &Ctx<'_>,
     model: &Model,
     cases: Vec<Case>,
     n: Option<usize>,
@@ -74,7 +75,7 @@ pub fn select(
         }
     }
     selection.n_others = others.len();
-    selection.kept = known(model, others, asking.kept)?;
+    selection.kept = known(ctx, model, others, asking.kept)?;
     Ok(selection)
 }
 
@@ -85,15 +86,16 @@ pub fn meet(a: &Case, b: &Case) -> bool {
 }
 
 /// The first `n` of `cases` whose old object `model` says.
-fn known(model: &Model, cases: Vec<Case>, n: usize) -> Result<Vec<Case>> {
+fn known(ctx: &Ctx<'_>, model: &Model, cases: Vec<Case>, n: usize) -> Result<Vec<Case>> {
     let mut known = Vec::new();
-    for chunk in cases.chunks(AT_ONCE) {
+    for (i, chunk) in cases.chunks(AT_ONCE).enumerate() {
+        ctx.report(&Progress::new("choosing facts that stay", i * AT_ONCE, cases.len()))?;
         let asked = chunk.iter().filter_map(|case| {
             let edit = &case.edits[0];
             Some((case, query(model, &edit.prompt, edit.target_true.as_ref()?).ok()?))
         });
         let (cases, queries): (Vec<_>, Vec<_>) = asked.unzip();
-        let said = said(model, &queries)?;
+        let said = said(&ctx.quiet(), model, &queries)?;
         known.extend(
             cases.into_iter().zip(said).filter(|(_, said)| *said).map(|(case, _)| case.clone()),
         );

@@ -173,7 +173,8 @@ fn edits(
         steps.push(n);
         let edited = model.with(delta)?;
         success += usize::from(
-            scores(&edited, &[query(&edited, &fact.prompt, &fact.target_new)?])?[0].leads,
+            scores(&Ctx::new(0), &edited, &[query(&edited, &fact.prompt, &fact.target_new)?])?[0]
+                .leads,
         );
     }
     Ok(json!({

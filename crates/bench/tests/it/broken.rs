@@ -40,7 +40,7 @@ fn cases_may_share_an_edit_and_not_contradict_one() {
         case("other", "The capital of {Spain} is => Rome"),
         case("would be kept", "The capital of {France} is => Rome"),
     ];
-    let found = select(&model(), cases, Some(3), Asking::default()).unwrap();
+    let found = select(&retcon::Ctx::new(0), &model(), cases, Some(3), Asking::default()).unwrap();
     let ids: Vec<_> = found.cases.iter().map(|case| case.id.as_str()).collect();
     assert_eq!(ids, ["first", "shares it", "other"]);
     let left: Vec<_> = found.left_out.iter().map(|(id, _)| id.as_str()).collect();

@@ -50,7 +50,7 @@ fn plan(settings: &[&str]) -> Plan {
 
 fn selection(model: &Model, n: usize, asking: Asking) -> Selection {
     let cases = read_cases("world".as_ref(), None, &Beside::default()).unwrap().cases;
-    select(model, cases, Some(n), asking).unwrap()
+    select(&Ctx::new(0), model, cases, Some(n), asking).unwrap()
 }
 
 fn with_ctx<T>(cancel: &AtomicBool, work: impl FnOnce(&Ctx<'_>) -> T) -> T {
@@ -180,13 +180,13 @@ fn facts_that_must_stay_are_some_that_the_model_knows() {
     let mut cases = read_cases("world".as_ref(), None, &Beside::default()).unwrap().cases;
     let asking = Asking { kept: 2, ..plan(&["single"]).asking };
     // A random model knows nothing, unless its own words are taken for the truth.
-    assert!(select(&model, cases.clone(), Some(3), asking).unwrap().kept.is_empty());
+    assert!(select(&Ctx::new(0), &model, cases.clone(), Some(3), asking).unwrap().kept.is_empty());
     let mut known = Vec::new();
     for case in &mut cases[3..] {
         let prompt = &case.edits[0].prompt;
         let says = Question::new(&model, prompt, None).unwrap().says;
         let query = query(&model, prompt, &says);
-        if query.is_ok_and(|query| said(&model, &[query]).unwrap()[0]) {
+        if query.is_ok_and(|query| said(&Ctx::new(0), &model, &[query]).unwrap()[0]) {
             case.edits[0].target_true = Some(says);
             known.push(case.id.clone());
         }
@@ -194,7 +194,7 @@ fn facts_that_must_stay_are_some_that_the_model_knows() {
             break;
         }
     }
-    let kept = select(&model, cases, Some(3), asking).unwrap().kept;
+    let kept = select(&Ctx::new(0), &model, cases, Some(3), asking).unwrap().kept;
     assert_eq!(kept.into_iter().map(|case| case.id).collect::<Vec<_>>(), known[..2]);
 }
 

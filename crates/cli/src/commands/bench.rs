@@ -64,7 +64,10 @@ fn choose(shell: &Shell, job: &Bench, model: &Model, dataset: &Dataset) -> Resul
     let is_kept = |case: &Case| kept.iter().flatten().any(|kept| meet(case, kept));
     read.cases.retain(|case| !is_kept(case));
     let wanted = if kept.is_some() { 0 } else { job.asking.kept };
-    let selection = select(model, read.cases, job.n, Asking { kept: wanted, ..job.asking })?;
+    let asking = Asking { kept: wanted, ..job.asking };
+    let ctx = Ctx::new(0);
+    let selection =
+        progress::watched(shell, ctx, |ctx| select(ctx, model, read.cases, job.n, asking))?;
     let n_left_out = read.left_out.len() + selection.left_out.len();
     let reasons = read.left_out.iter().map(|(origin, why)| (origin.to_string(), why.clone()));
     let reasons: Vec<_> = reasons.chain(selection.left_out.iter().cloned()).collect();

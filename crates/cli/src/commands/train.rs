@@ -62,7 +62,10 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
     });
     let stream = Stream::of(0..texts.len(), job.course.batch, job.seed);
     let mut trainer = Trainer::new(&start, ids, texts, stream, job.course.clone())?;
-    let before = share(&said(&start, &asked)?);
+    let asked_of = |model: &Model, queries| {
+        progress::watched(shell, Ctx::new(job.seed), |ctx| said(ctx, model, queries))
+    };
+    let before = share(&asked_of(&start, &asked)?);
     let state = state_file(job);
     let trained = progress::watched(shell, Ctx::new(job.seed), |ctx| {
         trainer.finish(ctx, Some((&state, &run.to_string())))
@@ -72,8 +75,8 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
     })?;
 
     let after = trainer.model_now()?;
-    let said_after = said(&after, &asked)?;
-    let reworded = share(&said(&after, &reworded)?);
+    let said_after = asked_of(&after, &asked)?;
+    let reworded = share(&asked_of(&after, &reworded)?);
     write(job, &model, &trainer)?;
     // What it was for is written.
     let _ = std::fs::remove_file(&state);

@@ -136,5 +136,5 @@ fn taught(model: &Model, facts: &[Fact]) -> Outcome<Vec<bool>> {
     for fact in facts {
         queries.push(query(model, &fact.prompt, &fact.target_new)?);
     }
-    Ok(scores(model, &queries)?.iter().map(|score| score.leads).collect())
+    Ok(scores(&Ctx::new(0), model, &queries)?.iter().map(|score| score.leads).collect())
 }

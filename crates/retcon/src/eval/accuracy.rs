@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use retcon_model::Model;
 
+use crate::ctx::{Ctx, Progress};
 use crate::error::Result;
 use crate::tokens::{Packed, Query, in_runs};
 
@@ -24,10 +25,11 @@ pub struct Score {
 /// Scores every query's object, teacher-forced.
 ///
 /// # Errors
-/// What the model reports.
-pub fn scores(model: &Model, queries: &[Query]) -> Result<Vec<Score>> {
+/// [`Canceled`](crate::Error::Canceled), and what the model reports.
+pub fn scores(ctx: &Ctx<'_>, model: &Model, queries: &[Query]) -> Result<Vec<Score>> {
     let mut scores = Vec::with_capacity(queries.len());
     for run in in_runs(queries) {
+        ctx.report(&Progress::new("asking", scores.len(), queries.len()))?;
         let packed = Packed::new(run)?;
         let x = model.run(&packed.batch, &packed.rows, &mut ())?;
         let scored = packed.score(model, &x, &vec![1.0; run.len()])?;
@@ -43,9 +45,9 @@ pub fn scores(model: &Model, queries: &[Query]) -> Result<Vec<Score>> {
 /// For each query, whether its object is said.
 ///
 /// # Errors
-/// What the model reports.
-pub fn said(model: &Model, queries: &[Query]) -> Result<Vec<bool>> {
-    Ok(scores(model, queries)?.iter().map(|score| score.leads).collect())
+/// As [`scores`].
+pub fn said(ctx: &Ctx<'_>, model: &Model, queries: &[Query]) -> Result<Vec<bool>> {
+    Ok(scores(ctx, model, queries)?.iter().map(|score| score.leads).collect())
 }
 
 /// The share of `said` that is true; 0 for none.

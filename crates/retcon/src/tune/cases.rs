@@ -4,6 +4,7 @@
 use retcon_model::Model;
 
 use super::{N_AT_ONCE, N_FACTS};
+use crate::ctx::Ctx;
 use crate::data::Fact;
 use crate::data::knowledge::{Example, FactSet, Wording};
 use crate::error::Result;
@@ -38,9 +39,9 @@ pub(super) struct Cases {
 
 impl Cases {
     /// Asks the model, and takes facts of one relation after another.
-    pub(super) fn of(model: &Model, seed: u64) -> Result<Cases> {
+    pub(super) fn of(ctx: &Ctx<'_>, model: &Model) -> Result<Cases> {
         let set = FactSet::world();
-        let mut known = known(model, &set)?;
+        let mut known = known(ctx, model, &set)?;
         let n_known = known.iter().map(Vec::len).sum();
         // Two facts and more can be told apart from one another.
         known.retain(|facts| facts.len() > 1);
@@ -48,15 +49,15 @@ impl Cases {
             known.iter().map(|facts| (facts.as_slice(), facts.as_slice())).collect::<Vec<_>>();
         let halves: Vec<_> = known.iter().map(|facts| facts.split_at(facts.len() / 2)).collect();
         Ok(Cases {
-            alone: cases(model, &set, &all, N_FACTS, seed)?,
-            together: cases(model, &set, &halves, N_AT_ONCE, seed)?,
+            alone: cases(ctx, model, &set, &all, N_FACTS)?,
+            together: cases(ctx, model, &set, &halves, N_AT_ONCE)?,
             n_known,
         })
     }
 }
 
 /// The facts of each relation that the model knows.
-fn known(model: &Model, set: &FactSet) -> Result<Vec<Vec<usize>>> {
+fn known(ctx: &Ctx<'_>, model: &Model, set: &FactSet) -> Result<Vec<Vec<usize>>> {
     let mut of_relation: Vec<Vec<usize>> = vec![Vec::new(); set.relations.len()];
     for (fact, triple) in set.triples.iter().enumerate() {
         if of_relation[triple.relation].len() < PER_RELATION {
@@ -73,7 +74,7 @@ fn known(model: &Model, set: &FactSet) -> Result<Vec<Vec<usize>>> {
             }
         }
         let (facts, queries): (Vec<usize>, Vec<Query>) = asked.into_iter().unzip();
-        let said = said(model, &queries)?;
+        let said = said(&ctx.quiet(), model, &queries)?;
         known.push(facts.into_iter().zip(said).filter(|(_, said)| *said).map(|(f, _)| f).collect());
     }
     Ok(known)
@@ -81,18 +82,18 @@ fn known(model: &Model, set: &FactSet) -> Result<Vec<Vec<usize>>> {
 
 /// Up to `n` of the first of each pair, a relation after another, with the second as neighbors.
 fn cases(
+    ctx: &Ctx<'_>,
     model: &Model,
     set: &FactSet,
     relations: &[(&[usize], &[usize])],
     n: usize,
-    seed: u64,
 ) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for round in 0..PER_RELATION {
         for (facts, others) in relations {
             let Some(&fact) = facts.get(round) else { continue };
             if cases.len() < n
-                && let Some(case) = case(model, set, fact, others, seed)?
+                && let Some(case) = case(ctx, model, set, fact, others)?
             {
                 cases.push(case);
             }
@@ -102,13 +103,13 @@ fn cases(
 }
 
 fn case(
+    ctx: &Ctx<'_>,
     model: &Model,
     set: &FactSet,
     fact: usize,
     others: &[usize],
-    seed: u64,
 ) -> Result<Option<Case>> {
-    let Some(modified) = set.modify(&[fact], seed)?.pop() else { return Ok(None) };
+    let Some(modified) = set.modify(&[fact], ctx.seed)?.pop() else { return Ok(None) };
     let Some(example) = example(model, set, fact, &modified.object, Wording::Template(0))? else {
         return Ok(None);
     };
@@ -129,7 +130,7 @@ fn case(
     }
     let old = Some(set.triples[fact].object.clone());
     let fact = Fact { target_true: old, ..Fact::new(example.prompt, &modified.object)? };
-    let before = likely(model, &neighbors)?;
+    let before = likely(ctx, model, &neighbors)?;
     Ok(Some(Case { fact, edit, paraphrases, neighbors, before }))
 }
 
@@ -161,6 +162,6 @@ fn asking(
 }
 
 /// How likely the object of each query is.
-pub(super) fn likely(model: &Model, queries: &[Query]) -> Result<Vec<f64>> {
-    Ok(scores(model, queries)?.iter().map(|score| score.log_prob.exp()).collect())
+pub(super) fn likely(ctx: &Ctx<'_>, model: &Model, queries: &[Query]) -> Result<Vec<f64>> {
+    Ok(scores(&ctx.quiet(), model, queries)?.iter().map(|score| score.log_prob.exp()).collect())
 }

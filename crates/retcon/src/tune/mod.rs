@@ -113,7 +113,7 @@ pub fn tune(
     let until = limit.map(|limit| Instant::now() + limit);
     let model = &model.base();
     let start = &Start::new(method, given);
-    let cases = Cases::of(model, ctx.seed)?;
+    let cases = Cases::of(ctx, model)?;
     if cases.alone.len() < N_FACTS_MIN {
         return Err(Error::KnowsTooLittle { found: cases.n_known, needed: N_FACTS_MIN });
     }

@@ -120,10 +120,11 @@ impl Sweep<'_> {
         let edited = self.model.with(delta)?;
         let mut of_facts = [const { Vec::new() }; 3];
         for case in batch {
-            let neighbors = likely(&edited, &case.neighbors)?.into_iter().zip(&case.before);
+            let neighbors =
+                likely(self.ctx, &edited, &case.neighbors)?.into_iter().zip(&case.before);
             let kept: Vec<_> = neighbors.map(|(after, before)| (after / before).min(1.0)).collect();
-            of_facts[0].push(mean(&likely(&edited, std::slice::from_ref(&case.edit))?));
-            of_facts[1].push(mean(&likely(&edited, &case.paraphrases)?));
+            of_facts[0].push(mean(&likely(self.ctx, &edited, std::slice::from_ref(&case.edit))?));
+            of_facts[1].push(mean(&likely(self.ctx, &edited, &case.paraphrases)?));
             of_facts[2].push(mean(&kept));
         }
         let [rewrite, paraphrase, locality] = of_facts.map(|of| mean(&of));

@@ -68,7 +68,7 @@ fn a_change_to_shared_weights_is_made_in_every_block_that_runs_with_them() {
         let queries = facts.iter().map(|f| query(&model, &f.prompt, &f.target_new).unwrap());
         let queries: Vec<_> = queries.collect();
         let loss = |model: &Model| {
-            let scores = scores(model, &queries).unwrap();
+            let scores = scores(&Ctx::new(0), model, &queries).unwrap();
             let shares = scores.iter().zip(&queries);
             -shares.map(|(s, q)| s.log_prob / q.object.len() as f64).sum::<f64>() / 3.0
         };

@@ -29,7 +29,7 @@ fn probabilities_of_all_objects_sum_to_one() {
         query.object = vec![token];
         query
     });
-    let scores = scores(&model, &all.collect::<Vec<_>>()).unwrap();
+    let scores = scores(&retcon::Ctx::new(0), &model, &all.collect::<Vec<_>>()).unwrap();
     let sum: f64 = scores.iter().map(|score| score.log_prob.exp()).sum();
     // Hundreds of f32 probabilities.
     assert!((sum - 1.0).abs() < 1e-4, "{sum}");

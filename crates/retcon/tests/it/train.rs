@@ -53,7 +53,7 @@ fn facts_are_memorized_by_decoders_encoders_and_shared_blocks() {
         let model = crate::model(name);
         let mut trainer = trainer(&model, "all", &course());
         ctx(usize::MAX, |ctx| trainer.finish(ctx, None)).unwrap();
-        let said = said(&trainer.model_now().unwrap(), &queries(&model)).unwrap();
+        let said = said(&Ctx::new(0), &trainer.model_now().unwrap(), &queries(&model)).unwrap();
         assert_eq!(said, [true; 4], "{name}");
     }
 }
@@ -123,7 +123,8 @@ fn the_loss_on_what_is_to_stay_is_held_back() {
         let ids = weights(&model, "-1");
         let mut trainer = Trainer::new(&model, ids, queries(&model), stream, course).unwrap();
         let loss = |model: &Model| {
-            let scores = retcon::eval::accuracy::scores(model, &queries(model)[2..]).unwrap();
+            let scores =
+                retcon::eval::accuracy::scores(&Ctx::new(0), model, &queries(model)[2..]).unwrap();
             -scores.iter().map(|score| score.log_prob).sum::<f64>() / 2.0
         };
         let before = loss(&model);
@@ -131,7 +132,7 @@ fn the_loss_on_what_is_to_stay_is_held_back() {
             trainer.step().unwrap();
         }
         let after = trainer.model_now().unwrap();
-        assert_eq!(said(&after, &queries(&model)[..2]).unwrap(), [true; 2]);
+        assert_eq!(said(&Ctx::new(0), &after, &queries(&model)[..2]).unwrap(), [true; 2]);
         loss(&after) - before
     });
     assert!(rises[1] < 0.2 && rises[0] > 2.0 * rises[1].max(0.1), "{rises:?}");
