@@ -1,6 +1,7 @@
 //! A model that runs: its sizes, weights and tokenizer, and the checkpoint that they came from.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::weight_id::{Part, WeightId};
 use crate::weights::{Param, Weights};
 
 /// A Transformer language model. Clones, edited or not, share the numbers of the base.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Model {
     pub(crate) spec: Arc<Spec>,
     pub(crate) weights: Weights,
@@ -33,6 +34,17 @@ pub struct Model {
     device: Device,
     deltas: Vec<Arc<Delta>>,
     pub(crate) memory: Option<Arc<FactMemory>>,
+}
+
+/// What tells it apart; its numbers would fill screens.
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("path", &self.source.checkpoint.path)
+            .field("spec", &self.spec)
+            .field("n_deltas", &self.deltas.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// How weights are held in memory.
