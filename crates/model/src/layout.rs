@@ -10,6 +10,22 @@ use crate::error::Result;
 use crate::spec::Spec;
 use crate::weight_id::{Part, WeightId};
 
+/// What stands before the names of a file's tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Before those of a model's body.
+    pub body: &'static str,
+    /// Before those that stand beside it, such as a head.
+    pub beside: &'static str,
+}
+
+/// What stands before the names of a language model inside of one that reads more than text.
+pub const INSIDE: &[Prefix] = &[
+    Prefix { body: "language_model.model.", beside: "language_model." },
+    Prefix { body: "model.language_model.", beside: "" },
+    Prefix { body: "model.text_model.", beside: "" },
+];
+
 /// The table from weights to the tensors of a file.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -34,7 +50,7 @@ pub struct Rule {
     /// The weight.
     pub part: Part,
     /// The tensor's name, with `{b}` for the stored block, or `{g}` for its group and `{i}` for its
-    /// place in that; the prefix applies unless it starts with `/`.
+    /// place in that. Where it starts with `/`, it stands beside a model's body.
     pub name: &'static str,
     /// How it lies there.
     pub form: Form,
@@ -104,10 +120,10 @@ impl Rule {
 
     /// The tensor's name for `id`, after `prefix`.
     #[must_use]
-    pub fn tensor_name(&self, spec: &Spec, id: WeightId, prefix: &str) -> String {
+    pub fn tensor_name(&self, spec: &Spec, id: WeightId, prefix: Prefix) -> String {
         let name = match self.name.strip_prefix('/') {
-            Some(absolute) => absolute.to_owned(),
-            None => format!("{prefix}{}", self.name),
+            Some(name) => format!("{}{name}", prefix.beside),
+            None => format!("{}{}", prefix.body, self.name),
         };
         match id.block {
             Some(block) => {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::family::Family;
-use crate::layout::{Form, Layout, Rule};
+use crate::layout::{Form, INSIDE, Layout, Prefix, Rule};
 use crate::model::{Options, Precision};
 use crate::random::Random;
 use crate::spec::{Head, Spec};
@@ -147,7 +147,7 @@ pub(crate) fn load(checkpoint: &Checkpoint, options: &Options) -> Result<(Spec, 
 
 /// The tensor of a head of its own, where the settings say that the model has none: it was trained
 /// apart from the embedding, and transformers, too, believes the tensors.
-fn other_head(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Option<&'static str> {
+fn other_head(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Option<String> {
     if !matches!(spec.head, Head::Plain { tied: true, .. }) {
         return None;
     }
@@ -155,9 +155,9 @@ fn other_head(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Option<&
     let prefix = prefix(checkpoint, spec, layout);
     let name = rule.tensor_name(spec, WeightId::global(Part::Embed), prefix);
     let embed = checkpoint.tensors.get(&name)?;
-    let mut copies = layout.copies.iter().filter(|(part, _)| *part == Part::Embed);
+    let copies = layout.copies.iter().filter(|(part, _)| *part == Part::Embed);
     let differs = |copy: &str| checkpoint.tensors.get(copy).is_some_and(|head| !same(head, embed));
-    copies.find(|(_, copy)| differs(copy)).map(|(_, copy)| *copy)
+    copies.map(|(_, copy)| format!("{}{copy}", prefix.beside)).find(|copy| differs(copy))
 }
 
 fn untie(spec: &mut Spec) {
@@ -199,9 +199,9 @@ fn plan(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Result<Plan> {
         places.insert(id, (name, form));
     }
     check_head(checkpoint, &fresh)?;
-    check_nothing_is_left(checkpoint, spec, layout, &places)?;
-    let copies = copies(checkpoint, layout, &places);
-    let missing_prefix = if prefix.is_empty() { layout.prefixes[0] } else { "" };
+    check_nothing_is_left(checkpoint, spec, layout, &places, prefix)?;
+    let copies = copies(checkpoint, layout, &places, prefix);
+    let missing_prefix = if prefix.body.is_empty() { layout.prefixes[0] } else { "" };
     let architecture = layout.architecture;
     Ok(Plan { places, copies, fresh, names_of_fresh, missing_prefix, architecture })
 }
@@ -211,25 +211,27 @@ fn copies(
     checkpoint: &Checkpoint,
     layout: &Layout,
     places: &BTreeMap<WeightId, (String, Form)>,
+    prefix: Prefix,
 ) -> Vec<(String, String)> {
     let is_read = |name: &str| places.values().any(|(place, _)| place == name);
-    let there = layout.copies.iter().filter(|(_, copy)| checkpoint.tensors.contains_key(*copy));
-    there
-        .filter(|(_, copy)| !is_read(copy))
-        .filter_map(|(part, copy)| {
-            let (name, _) = places.get(&WeightId::global(*part))?;
-            Some((name.clone(), (*copy).to_owned()))
-        })
-        .collect()
+    let copy = |(part, copy): &(Part, &str)| {
+        let copy = format!("{}{copy}", prefix.beside);
+        let (name, _) = places.get(&WeightId::global(*part))?;
+        let is_there = checkpoint.tensors.contains_key(&copy) && !is_read(&copy);
+        is_there.then(|| (name.clone(), copy))
+    };
+    layout.copies.iter().filter_map(copy).collect()
 }
 
-fn prefix(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> &'static str {
+fn prefix(checkpoint: &Checkpoint, spec: &Spec, layout: &Layout) -> Prefix {
+    let plain = layout.prefixes.iter().map(|&body| Prefix { body, beside: "" });
     let first = &layout.rules[0];
-    let found = |prefix: &&&str| {
-        let name = first.tensor_name(spec, WeightId::global(first.part), prefix);
+    let found = |prefix: &Prefix| {
+        let name = first.tensor_name(spec, WeightId::global(first.part), *prefix);
         checkpoint.tensors.contains_key(&name)
     };
-    layout.prefixes.iter().find(found).copied().unwrap_or(layout.prefixes[0])
+    let usual = Prefix { body: layout.prefixes[0], beside: "" };
+    plain.chain(INSIDE.iter().copied()).find(found).unwrap_or(usual)
 }
 
 /// The spelling of the name `usual` that the checkpoint has.
@@ -263,11 +265,14 @@ fn check_nothing_is_left(
     spec: &Spec,
     layout: &Layout,
     places: &BTreeMap<WeightId, (String, Form)>,
+    prefix: Prefix,
 ) -> Result<()> {
+    // The rest of a model that reads more than text is for that.
+    let is_beside = |name: &str| INSIDE.contains(&prefix) && !name.starts_with(prefix.body);
     let used: BTreeSet<&str> = places.values().map(|(name, _)| name.as_str()).collect();
     let ignored = |name: &str| layout.ignored.iter().any(|part| name.contains(part));
-    let left =
-        checkpoint.tensors.keys().find(|name| !used.contains(name.as_str()) && !ignored(name));
+    let is_left = |name: &str| !used.contains(name) && !ignored(name) && !is_beside(name);
+    let left = checkpoint.tensors.keys().find(|name| is_left(name));
     match left {
         Some(name) => Err(Error::UnexpectedTensor {
             path: checkpoint.path.clone(),

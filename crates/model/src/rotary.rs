@@ -19,7 +19,7 @@ pub(crate) fn tables(blocks: &[Rotary]) -> Vec<Table> {
 fn table(spec: &Rotary) -> Table {
     /// Positions that are computed beforehand; later ones when they come.
     const N_READY: usize = 512;
-    Table::new(&frequencies(spec), 1.0, N_READY)
+    Table::new(&frequencies(spec), spec.amplitude, N_READY)
 }
 
 /// Radians per position of each pair.
@@ -32,6 +32,22 @@ fn frequencies(spec: &Rotary) -> Vec<f64> {
         Scaling::Factors(factors) => plain.zip(factors).map(|(f, factor)| f / factor).collect(),
         &Scaling::Llama3 { factor, low, high, original } => {
             plain.map(|frequency| stretch(frequency, factor, low, high, original)).collect()
+        }
+        &Scaling::Yarn { factor, fast, slow, original, whole } => {
+            // The pair that turns so often over the positions of pretraining.
+            let pair = |turns: f64| {
+                let turns = (original / (turns * TAU)).ln() / spec.theta.ln();
+                spec.width as f64 / 2.0 * turns
+            };
+            let (first, last) = match whole {
+                true => (pair(fast).floor(), pair(slow).ceil()),
+                false => (pair(fast), pair(slow)),
+            };
+            let (first, last) = (first.max(0.0), last.min(spec.width as f64 - 1.0));
+            let length = if first == last { 1e-3 } else { last - first };
+            let ramp = |pair: usize| ((pair as f64 - first) / length).clamp(0.0, 1.0);
+            let blend = |(i, f): (usize, f64)| ramp(i) * f / factor + (1.0 - ramp(i)) * f;
+            plain.enumerate().map(blend).collect()
         }
     }
 }

@@ -157,6 +157,8 @@ pub struct Rotary {
     pub pairing: Pairing,
     /// How wavelengths are stretched for contexts longer than those of pretraining.
     pub scaling: Scaling,
+    /// What is rotated is multiplied by this: 1, unless attention is to be sharper over a longer context.
+    pub amplitude: f64,
 }
 
 /// A stretching of rotary wavelengths.
@@ -177,7 +179,21 @@ pub enum Scaling {
         /// Positions of pretraining.
         original: f64,
     },
-    /// Each frequency divided by a factor of its own, as GGUF files store them.
+    /// Pairs that turn often over the positions of pretraining kept, those that hardly turn divided by a
+    /// factor, a ramp over the pairs between (YaRN).
+    Yarn {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Pairs that turn more often are kept.
+        fast: f64,
+        /// Pairs that turn less often are divided whole.
+        slow: f64,
+        /// Positions of pretraining.
+        original: f64,
+        /// Whether the ramp begins and ends at a pair.
+        whole: bool,
+    },
+    /// Each frequency divided by a factor of its own (LongRoPE, and Llama 3.1 in GGUF files).
     Factors(Vec<f64>),
 }
 

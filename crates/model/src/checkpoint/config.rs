@@ -43,8 +43,18 @@ impl Config {
     /// Settings that come from the file at `path`.
     pub fn new(path: impl Into<PathBuf>, values: Map<String, Value>) -> Self {
         let mut values = values;
+        hoist_text_config(&mut values);
         hoist_rope_parameters(&mut values);
         Self { path: path.into(), prefix: String::new(), values }
+    }
+
+    /// The same settings, and those sizes of `usual` that are missing.
+    #[must_use]
+    pub fn or<'a>(&self, usual: impl IntoIterator<Item = (&'a str, usize)>) -> Self {
+        let mut config = self.clone();
+        let missing = usual.into_iter().filter(|(key, _)| self.value(key).is_none());
+        config.values.extend(missing.map(|(key, value)| (key.to_owned(), value.into())));
+        config
     }
 
     /// The settings in the JSON file at `path`.
@@ -135,6 +145,19 @@ impl Config {
             expected: expected.into(),
             found: found.into(),
         }
+    }
+}
+
+/// A model that reads more than text keeps the settings of its language model apart: they count here,
+/// but for the head, which is the whole model's.
+fn hoist_text_config(values: &mut Map<String, Value>) {
+    const TIED: &str = "tie_word_embeddings";
+    if let Some(Value::Object(text)) = values.get("text_config")
+        && text.contains_key("model_type")
+    {
+        let (text, tied) = (text.clone(), values.get(TIED).cloned());
+        values.extend(text);
+        insert_known(values, TIED, tied.as_ref());
     }
 }
 
@@ -262,6 +285,19 @@ mod tests {
         let rope = config.section("rope_scaling").unwrap().unwrap();
         let error = rope.get::<f64>("factor").unwrap_err().to_string();
         assert!(error.contains("`rope_scaling.factor`: expected a number, found: true"), "{error}");
+    }
+
+    #[test]
+    fn the_settings_of_a_language_model_inside_of_another_count() {
+        let text = json!({"model_type": "llama", "hidden_size": 8, "tie_word_embeddings": false});
+        let whole = json!({"model_type": "seeing", "hidden_size": 3, "text_config": text});
+        let found = config(whole.clone());
+        assert_eq!(found.get::<String>("model_type").unwrap(), "llama");
+        assert_eq!(found.get::<usize>("hidden_size").unwrap(), 8);
+        assert!(!found.get::<bool>("tie_word_embeddings").unwrap());
+        let mut tied = whole;
+        tied["tie_word_embeddings"] = true.into();
+        assert!(config(tied).get::<bool>("tie_word_embeddings").unwrap());
     }
 
     #[test]

@@ -74,18 +74,6 @@ pub(super) fn check_metadata(path: &Path, metadata: &Metadata) -> Result<()> {
     }
 }
 
-/// Makes sure that positions are not scaled by factors for short and for long texts, which GGUF files
-/// have as tensors instead of settings.
-///
-/// # Errors
-/// [`Error::BadConfig`].
-pub(super) fn check_scaling(config: &Config, has_tensor: impl Fn(&str) -> bool) -> Result<()> {
-    match ["rope_factors_long.weight", "rope_factors_short.weight"].into_iter().any(has_tensor) {
-        true => Err(config.bad("rope_scaling.rope_type", "a supported one", "longrope")),
-        false => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,12 +102,5 @@ mod tests {
         let dense = llama().text("general.type", "model").u32("llama.expert_count", 0);
         std::fs::write(&path, dense.bytes()).unwrap();
         Checkpoint::open(&path).unwrap();
-    }
-
-    #[test]
-    fn factors_of_longrope_are_told_by_their_tensors() {
-        let phi = Sample::default().text("general.architecture", "phi3");
-        let scaled = error(&phi.tensor("rope_factors_long.weight", &[1], 0, &[0; 4])).to_string();
-        assert!(scaled.ends_with("expected a supported one, found: longrope"), "{scaled}");
     }
 }

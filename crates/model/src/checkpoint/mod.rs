@@ -103,7 +103,6 @@ impl Checkpoint {
         let tensors = file::merge(&files)?;
         let path = files[0].path().to_owned();
         let config = gguf::config(&path, &metadata, &tensors)?;
-        kinds::check_scaling(&config, |name| tensors.contains_key(name))?;
         Ok(Self { path, container: Container::Gguf, config, tensors, files, metadata })
     }
 

@@ -2,20 +2,22 @@
 //! they store; from the second on with norms around both branches, and blocks that see a window
 //! between those that see all.
 
+use std::borrow::Cow;
+
+use super::positions::{stretched, unstretched};
 use super::{
-    Family, WINDOW, activation, llama, local_by_pattern, named_local, plain, scaling, switchable,
-    windows,
+    Family, WINDOW, activation, llama, local_by_pattern, named_local, plain, switchable, windows,
 };
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout};
-use crate::spec::{Biases, Head, NormOrder, Position, QkNorm, Scaling, Spec};
+use crate::spec::{Biases, Head, NormOrder, Position, QkNorm, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family = Family {
     name: "gemma",
-    covers: "Gemma 1 and 2, and the text models of Gemma 3",
-    // GGUF files name the text model of the third as `config.json` names the one with images.
+    covers: "Gemma 1, 2 and 3",
+    // GGUF files name the third as `config.json` names the one with images.
     model_types: &["gemma", "gemma2", "gemma3_text", "gemma3"],
     spec,
     layout,
@@ -29,8 +31,9 @@ enum Generation {
 }
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
-    let config = &checkpoint.config;
     let generation = generation(checkpoint)?;
+    let checkpoint = &*complete(checkpoint, generation);
+    let config = &checkpoint.config;
     if config.get_or("use_bidirectional_attention", false)? {
         return Err(config.bad("use_bidirectional_attention", "false, for a decoder", "true"));
     }
@@ -63,15 +66,28 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     Ok(spec)
 }
 
+/// What the settings of Gemma 3 leave out in folders is as transformers has it (`Gemma3TextConfig`).
+fn complete(checkpoint: &Checkpoint, generation: Generation) -> Cow<'_, Checkpoint> {
+    if (generation, checkpoint.container) != (Generation::Third, Container::HuggingFace) {
+        return Cow::Borrowed(checkpoint);
+    }
+    let usual = [
+        ("vocab_size", 262_208),
+        ("num_attention_heads", 8),
+        ("num_key_value_heads", 4),
+        ("head_dim", 256),
+        ("max_position_embeddings", 131_072),
+    ];
+    let mut complete = checkpoint.clone();
+    complete.config = checkpoint.config.or(usual);
+    Cow::Owned(complete)
+}
+
 fn generation(checkpoint: &Checkpoint) -> Result<Generation> {
     let config = &checkpoint.config;
     match config.get::<String>("model_type")?.as_str() {
         "gemma" => Ok(Generation::First),
         "gemma2" => Ok(Generation::Second),
-        "gemma3" if checkpoint.container == Container::HuggingFace => {
-            let expected = "gemma3_text: a text model that stands alone, without one of images";
-            Err(config.bad("model_type", expected, "gemma3"))
-        }
         _ => Ok(Generation::Third),
     }
 }
@@ -107,14 +123,14 @@ fn rotate(config: &Config, local: &[bool], spec: &mut Spec) -> Result<()> {
     let Position::Rotary(blocks) = &mut spec.position else { return Ok(()) };
     let (theta, theta_local) =
         (config.get_or("rope_theta", 1e6)?, config.get_or("rope_local_base_freq", 1e4)?);
-    let scaling_local = match config.section("rope_parameters")? {
-        Some(parameters) => scaling(parameters.section("sliding_attention")?)?,
-        None => Scaling::None,
+    let of_local = match config.section("rope_parameters")? {
+        Some(parameters) => parameters.section("sliding_attention")?,
+        None => None,
     };
     for (rotary, local) in blocks.iter_mut().zip(local) {
         rotary.theta = if *local { theta_local } else { theta };
         if *local {
-            rotary.scaling = scaling_local.clone();
+            *rotary = stretched(config, of_local.clone(), unstretched(rotary))?;
         }
     }
     Ok(())

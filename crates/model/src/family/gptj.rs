@@ -25,6 +25,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         width: rotary_width(config, sizes.d_head)?,
         pairing: Pairing::Adjacent,
         scaling: Scaling::None,
+        amplitude: 1.0,
     };
     Ok(Spec {
         d_mlp: config.get_or("intermediate_size", 4 * sizes.d_model)?,

@@ -2,14 +2,14 @@
 
 use retcon_kernels::rope::Pairing;
 
+use super::positions::{rotary, rotated};
 use super::{
-    Family, Sizes, WINDOW, activation, gguf_decoder, named_local, plain, rotary, rotated,
-    switchable, windows,
+    Family, Sizes, WINDOW, activation, gguf_decoder, named_local, plain, switchable, windows,
 };
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::spec::{Biases, Head, Norm, Position, Scaling, Spec};
+use crate::spec::{Biases, Head, Norm, Position, Rotary, Scaling, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family = Family {
@@ -58,16 +58,26 @@ fn biases(checkpoint: &Checkpoint) -> Result<Biases> {
 /// The decoder that Llama made common and others vary; without a window.
 pub(super) fn decoder(checkpoint: &Checkpoint, family: &'static str) -> Result<Spec> {
     let config = &checkpoint.config;
-    let sizes = Sizes::read(config)?;
     let partial = match checkpoint.container {
         // In transformers these models rotate all of a head, whatever the settings say.
         Container::HuggingFace => 1.0,
         Container::Gguf => rotated(config, 1.0)?,
     };
-    let mut rotary = rotary(config, sizes.d_head, partial)?;
+    let mut rotary = rotary(config, Sizes::read(config)?.d_head, partial)?;
     if let Some(factors) = checkpoint.tensors.get("rope_freqs.weight") {
         rotary.scaling = Scaling::Factors(factors.to_vec_f32().iter().map(|&f| f.into()).collect());
     }
+    decoder_with(checkpoint, family, rotary)
+}
+
+/// As [`decoder`], with another rotary embedding.
+pub(super) fn decoder_with(
+    checkpoint: &Checkpoint,
+    family: &'static str,
+    rotary: Rotary,
+) -> Result<Spec> {
+    let config = &checkpoint.config;
+    let sizes = Sizes::read(config)?;
     Ok(Spec {
         d_mlp: config.get("intermediate_size")?,
         norm: Norm::Rms { eps: config.get_or("rms_norm_eps", 1e-6)? },
@@ -139,6 +149,6 @@ pub(super) fn layout(spec: &Spec, container: Container) -> Layout {
         rules,
         copies: &[(Part::Embed, "lm_head.weight")],
         architecture: None,
-        ignored: &["rotary_emb.inv_freq", "rope_freqs.weight", "lm_head.weight"],
+        ignored: &["rotary_emb.inv_freq", "rope_freqs.weight", "rope_factors_", "lm_head.weight"],
     }
 }

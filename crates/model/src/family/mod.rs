@@ -9,19 +9,17 @@ mod llama;
 mod neox;
 mod olmo;
 mod phi3;
+mod positions;
 mod qwen;
 
 use retcon_kernels::activation::Activation;
 use retcon_kernels::attention::Mask;
-use retcon_kernels::rope::Pairing;
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Config, Container, Setting};
 use crate::error::{Error, Result};
 use crate::layout::{Form, Layout, Rule};
-use crate::spec::{
-    Biases, Head, Norm, NormOrder, Position, QkNorm, Residual, Rotary, Scaling, Spec,
-};
+use crate::spec::{Biases, Head, Norm, NormOrder, Position, QkNorm, Residual, Spec};
 use crate::weight_id::Part;
 
 /// All families, in the order in which they are asked.
@@ -152,7 +150,7 @@ impl Sizes {
             n_heads,
             n_kv_heads,
             d_head,
-            n_positions: at_least_one("max_position_embeddings")?,
+            n_positions: positions::n_positions(config, at_least_one("max_position_embeddings")?)?,
         })
     }
 
@@ -200,45 +198,6 @@ fn activation(config: &Config, key: &str, default: &str) -> Result<Activation> {
         "relu" => Activation::Relu,
         other => return Err(config.bad(key, "silu, gelu, gelu_new or relu", other)),
     })
-}
-
-/// The fraction of each head that is rotated, or else `usual`.
-fn rotated(config: &Config, usual: f64) -> Result<f64> {
-    match config.get_or("partial_rotary_factor", usual)? {
-        partial if (0.0..=1.0).contains(&partial) => Ok(partial),
-        other => Err(config.bad("partial_rotary_factor", "from 0 to 1", other.to_string())),
-    }
-}
-
-/// A rotary embedding of the fraction `partial` of each head, as `rope_theta` and `rope_scaling`
-/// describe it.
-fn rotary(config: &Config, d_head: usize, partial: f64) -> Result<Rotary> {
-    Ok(Rotary {
-        theta: config.get_or("rope_theta", 1e4)?,
-        width: (d_head as f64 * partial) as usize / 2 * 2,
-        pairing: Pairing::Halves,
-        scaling: scaling(config.section("rope_scaling")?)?,
-    })
-}
-
-fn scaling(section: Option<Config>) -> Result<Scaling> {
-    let Some(section) = section else { return Ok(Scaling::None) };
-    let kind = match section.find::<String>("rope_type")? {
-        Some(kind) => kind,
-        None => section.get_or("type", "default".to_owned())?,
-    };
-    match kind.as_str() {
-        // `dynamic` stretches texts longer than those that are taken here.
-        "default" | "none" | "dynamic" => Ok(Scaling::None),
-        "linear" => Ok(Scaling::Linear(section.get("factor")?)),
-        "llama3" => Ok(Scaling::Llama3 {
-            factor: section.get("factor")?,
-            low: section.get("low_freq_factor")?,
-            high: section.get("high_freq_factor")?,
-            original: section.get("original_max_position_embeddings")?,
-        }),
-        _ => Err(section.bad("rope_type", "default, dynamic, linear or llama3", kind)),
-    }
 }
 
 /// The setting `key`, which `null` switches off. Where a folder says nothing of it, it is `usual`, as in

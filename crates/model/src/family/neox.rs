@@ -1,9 +1,8 @@
 //! GPT-NeoX and Pythia: attention and MLP side by side, each behind its norm, and queries, keys and
 //! values that lie in one tensor, head by head.
 
-use super::{
-    Family, QKV, QKV_BIASES, Sizes, activation, fused, gguf_decoder, plain, rotary, rotated,
-};
+use super::positions::{rotary, rotated};
+use super::{Family, QKV, QKV_BIASES, Sizes, activation, fused, gguf_decoder, plain};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout};

@@ -1,11 +1,12 @@
 //! OLMo 2: Llama's decoder, whose branches are normalized only after they have run, as are queries and
 //! keys, all heads in one.
 
+use super::positions::unstretched;
 use super::{Family, llama, local_by_pattern, plain, windows};
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::spec::{Biases, Norm, NormOrder, Position, QkNorm, Scaling, Spec};
+use crate::spec::{Biases, Norm, NormOrder, Position, QkNorm, Rotary, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family =
@@ -35,8 +36,8 @@ fn localize(config: &Config, spec: &mut Spec) -> Result<()> {
     let Position::Rotary(blocks) = &mut spec.position else { return Ok(()) };
     for (rotary, window) in blocks.iter_mut().zip(&spec.windows) {
         if window.is_some() {
-            rotary.theta = config.get_or("rope_local_base_freq", rotary.theta)?;
-            rotary.scaling = Scaling::None;
+            let theta = config.get_or("rope_local_base_freq", rotary.theta)?;
+            *rotary = Rotary { theta, ..unstretched(rotary) };
         }
     }
     Ok(())

@@ -1,29 +1,24 @@
 //! Phi 3 and 4: Llama's decoder, where queries, keys and values share a tensor, and gate and
 //! up-projection another.
 
-use super::{Family, llama, rotary, rotated, windows};
+use super::positions::{rotary, rotated};
+use super::{Family, Sizes, llama, windows};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout, Rule};
-use crate::spec::{Norm, Position, Spec};
+use crate::spec::{Norm, Spec};
 use crate::weight_id::Part;
 
-pub(super) const FAMILY: Family = Family {
-    name: "phi3",
-    covers: "Phi 3 and 4, without stretched contexts",
-    model_types: &["phi3"],
-    spec,
-    layout,
-};
+pub(super) const FAMILY: Family =
+    Family { name: "phi3", covers: "Phi 3, 3.5 and 4", model_types: &["phi3"], spec, layout };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let config = &checkpoint.config;
-    let spec = llama::decoder(checkpoint, FAMILY.name)?;
-    let rotary = rotary(config, spec.d_head, rotated(config, 1.0)?)?;
+    let rotary = rotary(config, Sizes::read(config)?.d_head, rotated(config, 1.0)?)?;
+    let spec = llama::decoder_with(checkpoint, FAMILY.name, rotary)?;
     Ok(Spec {
         windows: windows(config.find("sliding_window")?, &vec![true; spec.n_blocks]),
         norm: Norm::Rms { eps: config.get_or("rms_norm_eps", 1e-5)? },
-        position: Position::Rotary(vec![rotary; spec.n_blocks]),
         ..spec
     })
 }

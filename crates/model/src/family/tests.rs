@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::checkpoint::gguf::sample::Sample;
+use crate::spec::{Rotary, Scaling};
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     (Family::of(&checkpoint.config)?.spec)(checkpoint)
@@ -181,9 +182,91 @@ fn local_blocks_are_stretched_by_themselves() {
     let Position::Rotary(blocks) = hub("gemma3_text", both).unwrap().position else { panic!() };
     assert_eq!((blocks[0].theta, &blocks[0].scaling), (1e4, &Scaling::Linear(4.0)));
     assert_eq!((blocks[1].theta, &blocks[1].scaling), (1e6, &Scaling::Linear(8.0)));
-    let yarn = json!({"rope_parameters": {"sliding_attention": {"rope_type": "yarn"}}});
-    let error = hub("gemma3_text", yarn).unwrap_err().to_string();
+    let other = json!({"rope_parameters": {"sliding_attention": {"rope_type": "spiral"}}});
+    let error = hub("gemma3_text", other).unwrap_err().to_string();
     assert!(error.contains("`rope_parameters.sliding_attention.rope_type`"), "{error}");
+}
+
+#[test]
+fn a_text_model_inside_of_another_has_its_own_settings_and_the_usual_ones_for_the_rest() {
+    // As the one of 4 billion weights has them.
+    let text = json!({"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240,
+        "num_hidden_layers": 34, "sliding_window": 1024,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
+    let mut whole = json!({"text_config": text, "vision_config": {"hidden_size": 1152}});
+    for key in ["vocab_size", "num_attention_heads", "max_position_embeddings"] {
+        whole[key] = Value::Null;
+    }
+    let spec = hub("gemma3", whole).unwrap();
+    assert_eq!((spec.n_vocab, spec.d_model, spec.d_mlp), (262_208, 2560, 10240));
+    assert_eq!((spec.n_heads, spec.n_kv_heads, spec.d_head), (8, 4, 256));
+    assert_eq!((spec.n_blocks, spec.n_positions), (34, 131_072));
+    assert_eq!(
+        spec.windows[..6],
+        [Some(1024), Some(1024), Some(1024), Some(1024), Some(1024), None]
+    );
+}
+
+fn rotary(spec: Result<Spec>) -> Rotary {
+    let Position::Rotary(blocks) = spec.unwrap().position else { panic!() };
+    blocks[0].clone()
+}
+
+#[test]
+fn of_factors_for_short_and_for_long_texts_the_short_ones_are_taken_and_no_longer_texts() {
+    let short = [1.0, 1.5];
+    let folder = |more: Value| {
+        let mut scaling =
+            json!({"type": "longrope", "short_factor": short, "long_factor": [4.0, 9.0]});
+        scaling.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        hub("phi3", json!({"rope_scaling": scaling, "original_max_position_embeddings": 16}))
+    };
+    let scaled = rotary(folder(json!({})));
+    assert_eq!(scaled.scaling, Scaling::Factors(short.into()));
+    // The root of 1 + ln 2 / ln 16.
+    assert!((scaled.amplitude - 1.25f64.sqrt()).abs() < 1e-12);
+    assert_eq!(folder(json!({})).unwrap().n_positions, 16);
+    assert_eq!(rotary(folder(json!({"attention_factor": 1.1}))).amplitude, 1.1);
+    let error = folder(json!({"short_factor": [1.0]})).unwrap_err().to_string();
+    assert!(
+        error.contains("`rope_scaling.short_factor`: expected one for each of 2 pairs"),
+        "{error}"
+    );
+
+    let bytes: Vec<u8> = [1f32, 1.5].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let file = sample("phi3")
+        .u32("phi3.rope.scaling.original_context_length", 16)
+        .f32("phi3.rope.scaling.attn_factor", 1.25)
+        .tensor("rope_factors_short.weight", &[2], 0, &bytes)
+        .tensor("rope_factors_long.weight", &[2], 0, &bytes);
+    assert_eq!(gguf(&file).unwrap().n_positions, 16);
+    let scaled = rotary(gguf(&file));
+    assert_eq!((scaled.scaling, scaled.amplitude), (Scaling::Factors(short.into()), 1.25));
+}
+
+#[test]
+fn yarn_sharpens_attention_by_the_logarithm_of_its_factor() {
+    let folder = |more: Value| {
+        let mut scaling = json!({"rope_type": "yarn", "factor": 4.0});
+        scaling.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rotary(hub("qwen2", json!({"rope_scaling": scaling})))
+    };
+    let by = |weight: f64| 1.0 + 0.1 * weight * f64::ln(4.0);
+    let plain = folder(json!({"original_max_position_embeddings": 8}));
+    let Scaling::Yarn { original, fast, slow, whole, .. } = plain.scaling else { panic!() };
+    assert_eq!((original, fast, slow, whole), (8.0, 32.0, 1.0, true));
+    assert_eq!(plain.amplitude, by(1.0));
+    let Scaling::Yarn { original, .. } = folder(json!({})).scaling else { panic!() };
+    assert_eq!(original, 32.0);
+    let weighed = folder(json!({"mscale": 2.0, "mscale_all_dim": 0.5}));
+    assert_eq!(weighed.amplitude, by(2.0) / by(0.5));
+    assert_eq!(folder(json!({"attention_factor": 1.1})).amplitude, 1.1);
+    let file = sample("qwen2")
+        .text("qwen2.rope.scaling.type", "yarn")
+        .f32("qwen2.rope.scaling.factor", 4.0);
+    assert_eq!(rotary(gguf(&file)).amplitude, by(1.0));
+    let file = file.f32("qwen2.rope.scaling.attn_factor", 0.5);
+    assert_eq!(rotary(gguf(&file)).amplitude, 0.5 * by(1.0));
 }
 
 #[test]

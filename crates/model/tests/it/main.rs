@@ -8,6 +8,7 @@ mod delta;
 mod gemma3;
 mod golden;
 mod gradients;
+mod inside;
 mod load;
 mod memory;
 mod positions;

@@ -114,6 +114,13 @@ fn dynamic_scaling_within_the_positions_of_a_model_equals_the_reference() {
 }
 
 #[test]
+fn contexts_that_were_stretched_equal_the_reference() {
+    check("llama-yarn");
+    check("qwen3-yarn-weighed");
+    check("phi3-longrope");
+}
+
+#[test]
 fn llama_with_left_over_settings_equals_the_reference() {
     check("llama-left-over");
 }

@@ -48,6 +48,10 @@ fn rotary(kind: &Rotary) -> String {
             let (factor, original) = (number(*factor), number(*original));
             format!(", low frequencies stretched {factor} times from {original} positions")
         }
+        Scaling::Yarn { factor, original, .. } => {
+            let (factor, original) = (number(*factor), number(*original));
+            format!(", stretched {factor} times from {original} positions where it hardly turns")
+        }
         Scaling::Factors(_) => ", each frequency stretched by a factor of its own".to_owned(),
     };
     format!("rotary, theta {}, width {}{scaling}", number(kind.theta), kind.width)

@@ -79,7 +79,7 @@ pub(crate) fn config(
     for (theirs, ours) in TOKENS {
         rename(metadata, theirs, ours, &mut values);
     }
-    if let Some(scaling) = scaling(metadata, architecture) {
+    if let Some(scaling) = scaling(metadata, architecture, tensors) {
         values.insert("rope_scaling".into(), Json::Object(scaling));
     }
     derive_rotary_fraction(&mut values);
@@ -115,7 +115,11 @@ fn json(value: &Value) -> Option<Json> {
     })
 }
 
-fn scaling(metadata: &Metadata, architecture: &str) -> Option<Map<String, Json>> {
+fn scaling(
+    metadata: &Metadata,
+    architecture: &str,
+    tensors: &BTreeMap<String, Stored>,
+) -> Option<Map<String, Json>> {
     let mut scaling = Map::new();
     for (theirs, ours) in SCALING {
         rename(metadata, &format!("{architecture}.rope.scaling.{theirs}"), ours, &mut scaling);
@@ -123,6 +127,19 @@ fn scaling(metadata: &Metadata, architecture: &str) -> Option<Map<String, Json>>
     if !scaling.contains_key("factor") {
         // As it was called before there were kinds.
         rename(metadata, &format!("{architecture}.rope.scale_linear"), "factor", &mut scaling);
+    }
+    // These stretch by themselves, whatever else is said.
+    if let Some(factors) = tensors.get("rope_factors_short.weight") {
+        scaling.insert("rope_type".into(), json!("longrope"));
+        scaling.insert("short_factor".into(), json!(factors.to_vec_f32()));
+        return Some(scaling);
+    }
+    let number = |key: &str| scaling.get(key).and_then(Json::as_f64);
+    if scaling.get("rope_type") == Some(&json!("yarn"))
+        && let (Some(more), Some(factor)) = (number("attention_factor"), number("factor"))
+    {
+        // Here it multiplies what a folder has it instead of.
+        scaling.insert("attention_factor".into(), json!(more * (1.0 + 0.1 * factor.max(1.0).ln())));
     }
     let has_factor = scaling.get("factor").and_then(Json::as_f64).is_some_and(|by| by != 0.0);
     // What llama.cpp takes it to be where nothing is said; without a factor it comes to nothing.
