@@ -267,6 +267,6 @@ impl Model {
     }
 
     pub(crate) fn rotary(&self, block: usize) -> Option<&Rotary> {
-        self.rotary.get(block)
+        self.rotary.get(block).filter(|rotary| rotary.width() > 0)
     }
 }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::positions::{stretched, unstretched};
+use super::positions::localize;
 use super::{
     Family, WINDOW, activation, llama, local_by_pattern, named_local, plain, switchable, windows,
 };
@@ -60,8 +60,10 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     }
     let local = local(config, generation, spec.n_blocks)?;
     spec.windows = windows(switchable(checkpoint, "sliding_window", WINDOW)?, &local);
-    if generation == Generation::Third {
-        rotate(config, &local, &mut spec)?;
+    if let (Generation::Third, Position::Rotary(blocks)) = (generation, &mut spec.position) {
+        let theta = config.get_or("rope_theta", 1e6)?;
+        blocks.iter_mut().for_each(|rotary| rotary.theta = theta);
+        localize(config, blocks, &local, 1e4)?;
     }
     Ok(spec)
 }
@@ -116,24 +118,6 @@ fn local(config: &Config, generation: Generation, n_blocks: usize) -> Result<Vec
         (None, Generation::Third) => local_by_pattern(config, n_blocks, 6),
         (None, _) => Ok((1..=n_blocks).map(|nth| nth % 2 != 0).collect()),
     }
-}
-
-/// Local blocks have shorter wavelengths, which are stretched by themselves if at all.
-fn rotate(config: &Config, local: &[bool], spec: &mut Spec) -> Result<()> {
-    let Position::Rotary(blocks) = &mut spec.position else { return Ok(()) };
-    let (theta, theta_local) =
-        (config.get_or("rope_theta", 1e6)?, config.get_or("rope_local_base_freq", 1e4)?);
-    let of_local = match config.section("rope_parameters")? {
-        Some(parameters) => parameters.section("sliding_attention")?,
-        None => None,
-    };
-    for (rotary, local) in blocks.iter_mut().zip(local) {
-        rotary.theta = if *local { theta_local } else { theta };
-        if *local {
-            *rotary = stretched(config, of_local.clone(), unstretched(rotary))?;
-        }
-    }
-    Ok(())
 }
 
 fn layout(spec: &Spec, container: Container) -> Layout {

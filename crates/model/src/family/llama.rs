@@ -1,12 +1,13 @@
-//! Llama 2 and 3, Mistral, SmolLM2: RMS norm, rotary positions, grouped heads, gated MLP.
+//! Llama 2 and 3, Mistral, SmolLM2 and 3: RMS norm, rotary positions, grouped heads, gated MLP.
 
 use retcon_kernels::rope::Pairing;
 
 use super::positions::{rotary, rotated};
 use super::{
-    Family, Sizes, WINDOW, activation, gguf_decoder, named_local, plain, switchable, windows,
+    Family, Sizes, WINDOW, activation, gguf_decoder, named_local, one_each, plain, switchable,
+    windows,
 };
-use crate::checkpoint::{Checkpoint, Container};
+use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::spec::{Biases, Head, Norm, Position, Rotary, Scaling, Spec};
@@ -14,8 +15,8 @@ use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family = Family {
     name: "llama",
-    covers: "Llama 2 and 3, Mistral, SmolLM2",
-    model_types: &["llama", "mistral"],
+    covers: "Llama 2 and 3, Mistral, SmolLM2 and 3",
+    model_types: &["llama", "mistral", "smollm3"],
     spec,
     layout,
 };
@@ -30,12 +31,35 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         let local = local.unwrap_or_else(|| vec![true; spec.n_blocks]);
         spec.windows = windows(switchable(checkpoint, "sliding_window", WINDOW)?, &local);
     }
+    unrotate(config, &mut spec)?;
     // The converter to GGUF reorders the rows of queries and keys so that pairs lie together.
     if let (Container::Gguf, Position::Rotary(blocks)) = (checkpoint.container, &mut spec.position)
     {
         blocks.iter_mut().for_each(|rotary| rotary.pairing = Pairing::Adjacent);
     }
     Ok(spec)
+}
+
+/// SmolLM3 knows no positions in one of four blocks, or in those that a list has as 0.
+fn unrotate(config: &Config, spec: &mut Spec) -> Result<()> {
+    const KEY: &str = "no_rope_layers";
+    let Position::Rotary(blocks) = &mut spec.position else { return Ok(()) };
+    if config.get::<String>("model_type")? != "smollm3" {
+        return Ok(());
+    }
+    if config.get_or("use_sliding_window", false)? {
+        return Err(config.bad("use_sliding_window", "false", "true"));
+    }
+    let every: usize = config.get_or("no_rope_layer_interval", 4)?;
+    let is_rotated = match config.find::<Vec<usize>>(KEY)? {
+        Some(list) => list,
+        None => (1..=blocks.len()).map(|nth| usize::from(!nth.is_multiple_of(every))).collect(),
+    };
+    one_each(config, KEY, is_rotated.len(), blocks.len())?;
+    for (rotary, is_rotated) in blocks.iter_mut().zip(is_rotated) {
+        rotary.width *= is_rotated.min(1);
+    }
+    Ok(())
 }
 
 /// GGUF files tell by their tensors alone which biases there are.

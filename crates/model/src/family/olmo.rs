@@ -1,16 +1,19 @@
-//! OLMo 2: Llama's decoder, whose branches are normalized only after they have run, as are queries and
-//! keys, all heads in one.
+//! OLMo 2 and 3: Llama's decoder, whose branches are normalized only after they have run, as are queries
+//! and keys, all heads in one; in the third three of four blocks see a window only.
 
-use super::positions::unstretched;
-use super::{Family, llama, local_by_pattern, plain, windows};
-use crate::checkpoint::{Checkpoint, Config, Container};
+use super::positions::localize;
+use super::{Family, WINDOW, llama, local_by_pattern, named_local, plain, windows};
+use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::spec::{Biases, Norm, NormOrder, Position, QkNorm, Rotary, Spec};
+use crate::spec::{Biases, Norm, NormOrder, Position, QkNorm, Spec};
 use crate::weight_id::Part;
 
 pub(super) const FAMILY: Family =
-    Family { name: "olmo", covers: "OLMo 2", model_types: &["olmo2"], spec, layout };
+    Family { name: "olmo", covers: "OLMo 2 and 3", model_types: &["olmo2", "olmo3"], spec, layout };
+
+/// OLMo 3's, where nothing is said of it.
+const THETA: f64 = 5e5;
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let config = &checkpoint.config;
@@ -22,25 +25,28 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         biases: Biases { qkv: bias, o: bias, mlp: false },
         ..llama::decoder(checkpoint, FAMILY.name)?
     };
-    if checkpoint.container == Container::Gguf {
-        localize(config, &mut spec)?;
+    let is_third = config.get::<String>("model_type")? == "olmo3";
+    // OLMo 3 goes by the name of OLMo 2 in GGUF files, where a window tells it.
+    let window = match checkpoint.container {
+        Container::HuggingFace if is_third => config.find_or("sliding_window", WINDOW)?,
+        Container::HuggingFace => None,
+        Container::Gguf => config.find("sliding_window")?,
+    };
+    let window = window.filter(|&window| window > 0);
+    if let (Some(window), Position::Rotary(blocks)) = (window, &mut spec.position) {
+        let local = match named_local(config, spec.n_blocks)? {
+            Some(local) => local,
+            None => local_by_pattern(config, spec.n_blocks, 4)?,
+        };
+        spec.windows = windows(Some(window), &local);
+        // In transformers the two kinds of blocks have each their own, in llama.cpp one.
+        let theta = if is_third { THETA } else { blocks[0].theta };
+        if is_third && config.value("rope_theta").is_none() {
+            blocks.iter_mut().for_each(|rotary| rotary.theta = THETA);
+        }
+        localize(config, blocks, &local, theta)?;
     }
     Ok(spec)
-}
-
-/// OLMo 3 goes by the name of OLMo 2 in GGUF files, where a window tells it. As llama.cpp has it, three
-/// of four blocks see that only where no list says which, and their positions are never stretched.
-fn localize(config: &Config, spec: &mut Spec) -> Result<()> {
-    let local = local_by_pattern(config, spec.n_blocks, 4)?;
-    spec.windows = windows(config.find("sliding_window")?, &local);
-    let Position::Rotary(blocks) = &mut spec.position else { return Ok(()) };
-    for (rotary, window) in blocks.iter_mut().zip(&spec.windows) {
-        if window.is_some() {
-            let theta = config.get_or("rope_local_base_freq", rotary.theta)?;
-            *rotary = Rotary { theta, ..unstretched(rotary) };
-        }
-    }
-    Ok(())
 }
 
 fn layout(spec: &Spec, container: Container) -> Layout {

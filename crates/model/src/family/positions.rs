@@ -30,12 +30,28 @@ pub(super) fn rotary(config: &Config, d_head: usize, partial: f64) -> Result<Rot
     stretched(config, config.section("rope_scaling")?, rotary)
 }
 
-/// `rotary` with its wavelengths stretched as `section` of the settings `config` says.
-pub(super) fn stretched(
+/// Rotates the blocks that are `local` by wavelengths of their own, of `theta` where nothing is said, and
+/// stretched by themselves if at all.
+pub(super) fn localize(
     config: &Config,
-    section: Option<Config>,
-    rotary: Rotary,
-) -> Result<Rotary> {
+    blocks: &mut [Rotary],
+    local: &[bool],
+    theta: f64,
+) -> Result<()> {
+    let theta = config.get_or("rope_local_base_freq", theta)?;
+    let section = match config.section("rope_parameters")? {
+        Some(parameters) => parameters.section("sliding_attention")?,
+        None => None,
+    };
+    for (rotary, _) in blocks.iter_mut().zip(local).filter(|(_, local)| **local) {
+        let plain = Rotary { theta, scaling: Scaling::None, amplitude: 1.0, ..rotary.clone() };
+        *rotary = stretched(config, section.clone(), plain)?;
+    }
+    Ok(())
+}
+
+/// `rotary` with its wavelengths stretched as `section` of the settings `config` says.
+fn stretched(config: &Config, section: Option<Config>, rotary: Rotary) -> Result<Rotary> {
     let Some(section) = section else { return Ok(rotary) };
     let (scaling, amplitude) = match kind(&section)?.as_str() {
         // `dynamic` stretches texts longer than those that are taken here.
@@ -50,11 +66,6 @@ pub(super) fn stretched(
         }
     };
     Ok(Rotary { scaling, amplitude, ..rotary })
-}
-
-/// `rotary` with its wavelengths as they were in pretraining.
-pub(super) fn unstretched(rotary: &Rotary) -> Rotary {
-    Rotary { scaling: Scaling::None, amplitude: 1.0, ..rotary.clone() }
 }
 
 /// The positions that are taken of `n`: longer texts would be rotated by other factors from their first

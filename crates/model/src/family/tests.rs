@@ -207,6 +207,37 @@ fn a_text_model_inside_of_another_has_its_own_settings_and_the_usual_ones_for_th
     );
 }
 
+#[test]
+fn some_blocks_of_smollm3_know_no_positions() {
+    let widths = |spec: Result<Spec>| match spec.unwrap().position {
+        Position::Rotary(blocks) => blocks.iter().map(|rotary| rotary.width).collect::<Vec<_>>(),
+        Position::Learned => panic!(),
+    };
+    let five = json!({"num_hidden_layers": 5});
+    assert_eq!(widths(hub("smollm3", five.clone())), [4, 4, 4, 0, 4]);
+    assert_eq!(widths(hub("smollm3", json!({"no_rope_layers": [1, 0, 1]}))), [4, 0, 4]);
+    assert_eq!(widths(hub("smollm3", json!({"no_rope_layer_interval": 2}))), [4, 0, 4]);
+    assert_eq!(widths(hub("llama", five)), [4; 5]);
+    let error = hub("smollm3", json!({"no_rope_layers": [1]})).unwrap_err().to_string();
+    assert!(error.contains("one for each of the 3 blocks"), "{error}");
+}
+
+#[test]
+fn local_blocks_of_olmo3_are_not_stretched() {
+    let yarn = json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8});
+    let five = json!({"num_hidden_layers": 5, "rope_theta": 5e5, "rope_scaling": yarn});
+    let spec = hub("olmo3", five).unwrap();
+    let (local, all) = (Some(4096), None);
+    assert_eq!(spec.windows, [local, local, local, all, local]);
+    let Position::Rotary(blocks) = spec.position else { panic!() };
+    let is_plain = |rotary: &Rotary| rotary.scaling == Scaling::None && rotary.amplitude == 1.0;
+    assert_eq!(blocks.iter().map(is_plain).collect::<Vec<_>>(), [true, true, true, false, true]);
+    assert!(blocks.iter().all(|rotary| rotary.theta == 5e5));
+    let none = hub("olmo3", json!({"sliding_window": null})).unwrap();
+    assert_eq!(none.windows, [None; 3]);
+    assert_eq!(hub("olmo2", json!({"sliding_window": 4})).unwrap().windows, [None; 3]);
+}
+
 fn rotary(spec: Result<Spec>) -> Rotary {
     let Position::Rotary(blocks) = spec.unwrap().position else { panic!() };
     blocks[0].clone()

@@ -197,6 +197,16 @@ fn olmo2_equals_the_reference() {
 }
 
 #[test]
+fn olmo3_with_stretched_global_blocks_equals_the_reference() {
+    check("olmo3");
+}
+
+#[test]
+fn smollm3_with_a_block_that_knows_no_positions_equals_the_reference() {
+    check("smollm3");
+}
+
+#[test]
 fn olmo2_from_gguf_equals_the_reference() {
     check("olmo2-gguf");
 }
@@ -244,7 +254,10 @@ fn running_part_by_part_is_running_whole() {
 
 #[test]
 fn decoding_step_by_step_is_running_at_once() {
-    for name in ["llama", "mistral", "gpt2", "qwen3", "gptj", "neox", "gemma2", "gemma3", "olmo2"] {
+    for name in [
+        "llama", "mistral", "gpt2", "qwen3", "gptj", "neox", "gemma2", "gemma3", "olmo2", "olmo3",
+        "smollm3",
+    ] {
         let model = model(name);
         let sequences = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![2, 7, 1, 8, 2, 8]];
         let mut past = KvCache::new(model.spec().n_blocks, 2);

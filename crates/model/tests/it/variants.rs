@@ -121,6 +121,11 @@ fn contexts_that_were_stretched_equal_the_reference() {
 }
 
 #[test]
+fn olmo3_that_says_nothing_of_its_local_blocks_equals_the_reference() {
+    check("olmo3-silent");
+}
+
+#[test]
 fn llama_with_left_over_settings_equals_the_reference() {
     check("llama-left-over");
 }

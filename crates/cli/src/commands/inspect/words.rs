@@ -41,6 +41,9 @@ pub(super) fn position(spec: &Spec) -> String {
 }
 
 fn rotary(kind: &Rotary) -> String {
+    if kind.width == 0 {
+        return "none".to_owned();
+    }
     let scaling = match &kind.scaling {
         Scaling::None => String::new(),
         Scaling::Linear(factor) => format!(", stretched {} times", number(*factor)),
