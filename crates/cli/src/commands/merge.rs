@@ -6,11 +6,12 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use retcon::Model;
 use retcon::data::Fact;
+use retcon::edit::facts_of;
 use retcon::eval::report::already_said;
 use retcon::model::delta::merge::{Rounding, merge};
 use serde_json::json;
 
-use super::{Outcome, facts};
+use super::Outcome;
 use crate::failure::{advised, usage};
 use crate::job::Merge;
 use crate::render::{bad, good, percent, plural, progress, right, table};
@@ -30,7 +31,7 @@ pub(crate) fn run(shell: &Shell, job: &Merge) -> Result<Outcome> {
         bail!(advised(what, "choose another --out, or remove what is there"));
     }
     is_of_its_kind(&job.out, &model)?;
-    let facts = facts_of(&model);
+    let facts = holding(&model);
     let held = already_said(&model, &facts)?;
     shell.check()?;
     let spinner = progress::spinner(shell, "merging");
@@ -97,9 +98,9 @@ fn remove(out: &Path) -> Result<()> {
 }
 
 /// The facts of all deltas; of those with the same prompt the last, which is the one that holds.
-fn facts_of(model: &Model) -> Vec<Fact> {
+fn holding(model: &Model) -> Vec<Fact> {
     let mut all: Vec<Fact> = Vec::new();
-    for fact in model.deltas().iter().flat_map(|delta| facts(delta)) {
+    for fact in model.deltas().iter().flat_map(|delta| facts_of(delta)) {
         all.retain(|earlier| earlier.prompt.text() != fact.prompt.text());
         all.push(fact);
     }

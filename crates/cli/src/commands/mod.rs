@@ -22,7 +22,6 @@ pub(crate) mod undo;
 pub(crate) mod verify;
 
 use retcon::Delta;
-use retcon::data::{Fact, Prompt};
 use serde_json::Value;
 
 /// How a command ended that met no error.
@@ -41,13 +40,4 @@ pub(crate) fn edits(delta: &Delta) -> Vec<String> {
     let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or("?").to_owned();
     let edits = delta.record.edits.iter();
     edits.map(|e| format!("{} => {}", text(e, "prompt"), text(e, "target_new"))).collect()
-}
-
-/// The facts that a delta was made of, as far as its record can be read.
-pub(crate) fn facts(delta: &Delta) -> Vec<Fact> {
-    let fact = |entry: &Value| {
-        let prompt = Prompt::parse(entry["prompt"].as_str()?).ok()?;
-        Fact::new(prompt, entry["target_new"].as_str()?).ok()
-    };
-    delta.record.edits.iter().filter_map(fact).collect()
 }

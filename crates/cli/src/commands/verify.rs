@@ -4,12 +4,13 @@ use anyhow::{Result, bail};
 use retcon::compare;
 use retcon::data::Fact;
 use retcon::data::case::Axis;
+use retcon::edit::facts_of;
 use retcon::eval::questions::Counts;
 use retcon::model::atomic;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Outcome, facts};
+use super::Outcome;
 use crate::failure::advised;
 use crate::job::Verify;
 use crate::render::{bad, good, percent, plural, progress, report, table};
@@ -22,7 +23,7 @@ pub(crate) fn run(shell: &Shell, job: &Verify) -> Result<Outcome> {
     let base = before.deltas().len();
     let facts: Vec<Fact> = match &job.facts {
         Some(facts) => facts.clone(),
-        None => after.deltas()[base..].iter().flat_map(|delta| facts(delta)).collect(),
+        None => after.deltas()[base..].iter().flat_map(|delta| facts_of(delta)).collect(),
     };
     if facts.is_empty() {
         let what = "the deltas don't say which facts they edit";

@@ -76,7 +76,7 @@ fn a_delta_is_described() {
     let dir = Dir::new();
     dir.edit(&fixture("llama-tied"), "a.safetensors");
     let run = dir.run(["inspect", "a.safetensors"]).ok();
-    run.says(FACT).says("mlp.down").says("edit = 1/1").says("no other delta");
+    run.says(FACT).says("mlp.down").says("rewrite = 1/1").says("no other delta");
     let other = fixture("gpt2").join("model.safetensors");
     dir.run(["inspect", text(&other)]).exits(1).complains("is no delta that can be used");
 }

@@ -46,6 +46,13 @@ pub(crate) fn edit_to_json(fact: &Fact) -> Map<String, Value> {
     out
 }
 
+/// The fact that [`edit_to_json`] wrote; `None` where it is something else.
+pub(crate) fn edit_from_json(edit: &Value) -> Option<Fact> {
+    let text = |key: &str| edit.get(key)?.as_str();
+    let fact = Fact::new(Prompt::parse(text("prompt")?).ok()?, text("target_new")?).ok()?;
+    Some(Fact { target_true: text("target_true").map(str::to_owned), ..fact })
+}
+
 pub(super) fn to_json(fact: &Fact) -> Value {
     let mut out = edit_to_json(fact);
     if !fact.paraphrases.is_empty() {

@@ -21,7 +21,7 @@ use self::method::{at_least_one, positive, settings, to_value};
 pub use self::methods::METHODS;
 use crate::ctx::Ctx;
 use crate::data::Fact;
-use crate::data::jsonl::edit_to_json;
+use crate::data::jsonl::{edit_from_json, edit_to_json};
 use crate::error::Result;
 
 /// What makes edits.
@@ -48,6 +48,12 @@ pub trait Editor: Send + Sync {
         let _ = (ctx, model, facts);
         scaled(whole, share)
     }
+}
+
+/// The facts that a delta was made of, as far as its record has them.
+#[must_use]
+pub fn facts_of(delta: &Delta) -> Vec<Fact> {
+    delta.record.edits.iter().filter_map(edit_from_json).collect()
 }
 
 /// The change `updates` to `model` by which `facts` are edited, and its record.

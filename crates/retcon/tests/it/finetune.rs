@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::DType;
+use retcon::edit::facts_of;
 use retcon::edit::scope::Scope;
 use retcon::eval::accuracy::scores;
 use retcon::eval::questions::Counts;
@@ -59,6 +60,19 @@ fn every_family_learns_and_forgets_again() {
         assert_eq!(undone.drift.max_kl, 0.0, "{name}");
         assert!(undone.rows.iter().all(|row| row.before == row.after), "{name}");
     }
+}
+
+#[test]
+fn a_delta_tells_the_facts_that_it_was_made_of() {
+    let model = model("llama");
+    let mut facts = facts(CAPITALS);
+    facts[1].target_true = Some("Madrid".into());
+    // What a fact is measured by is no part of an edit.
+    facts[2].paraphrases = vec![facts[0].prompt.clone()];
+    let delta = edit(&model, &facts, &json!({"steps": 1}), 0).unwrap();
+    facts[2].paraphrases.clear();
+    facts.iter_mut().for_each(|fact| fact.origin = None);
+    assert_eq!(facts_of(&delta), facts);
 }
 
 #[test]

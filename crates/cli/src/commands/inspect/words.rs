@@ -33,9 +33,10 @@ pub(super) fn position(spec: &Spec) -> String {
             None => kinds.push((kind, vec![block])),
         }
     }
-    let line = |(kind, of): &(&Rotary, Vec<usize>)| match of.len() == blocks.len() {
-        true => format!("{}, in all {} blocks", rotary(kind), of.len()),
-        false => format!("{}, in blocks {}", rotary(kind), ranges(of)),
+    let line = |(kind, of): &(&Rotary, Vec<usize>)| match of.as_slice() {
+        of if of.len() == blocks.len() => format!("{}, in all {} blocks", rotary(kind), of.len()),
+        [block] => format!("{}, in block {block}", rotary(kind)),
+        of => format!("{}, in blocks {}", rotary(kind), ranges(of)),
     };
     kinds.iter().map(line).collect::<Vec<_>>().join("\n")
 }
