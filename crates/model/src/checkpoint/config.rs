@@ -48,12 +48,14 @@ impl Config {
         Self { path: path.into(), prefix: String::new(), values }
     }
 
-    /// The same settings, and those sizes of `usual` that are missing.
+    /// The same settings, and those of the object `usual` that are missing.
     #[must_use]
-    pub fn or<'a>(&self, usual: impl IntoIterator<Item = (&'a str, usize)>) -> Self {
+    pub fn or(&self, usual: &Value) -> Self {
+        let usual = usual.as_object().into_iter().flatten();
+        let missing = usual.filter(|(key, _)| self.value(key).is_none());
+        let missing: Vec<_> = missing.map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut config = self.clone();
-        let missing = usual.into_iter().filter(|(key, _)| self.value(key).is_none());
-        config.values.extend(missing.map(|(key, value)| (key.to_owned(), value.into())));
+        config.values.extend(missing);
         config
     }
 
@@ -148,17 +150,34 @@ impl Config {
     }
 }
 
-/// A model that reads more than text keeps the settings of its language model apart: they count here,
-/// but for the head, which is the whole model's.
+/// Where the `model_type` of a model around a language model is put.
+pub const OUTER: &str = "outer_model_type";
+
+/// A model that reads more than text keeps the settings of its language model apart: these are what is
+/// read, with what only the whole model has.
 fn hoist_text_config(values: &mut Map<String, Value>) {
     const TIED: &str = "tie_word_embeddings";
-    if let Some(Value::Object(text)) = values.get("text_config")
-        && text.contains_key("model_type")
-    {
-        let (text, tied) = (text.clone(), values.get(TIED).cloned());
-        values.extend(text);
-        insert_known(values, TIED, tied.as_ref());
+    const OF_WHOLE: [&str; 5] =
+        ["quantization_config", "vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"];
+    let Some(Value::Object(text)) = values.get("text_config") else { return };
+    let Some(outer) = values.get("model_type").filter(|_| text.contains_key("model_type")) else {
+        return;
+    };
+    let mut inner = text.clone();
+    inner.insert(OUTER.into(), outer.clone());
+    for key in OF_WHOLE {
+        if inner.get(key).is_none_or(Value::is_null) {
+            insert_known(&mut inner, key, values.get(key));
+        }
     }
+    // In transformers, too, one of the two is enough.
+    let tied = [values.get(TIED), text.get(TIED)].map(|tied| tied.and_then(Value::as_bool));
+    if tied.contains(&Some(true)) {
+        inner.insert(TIED.into(), true.into());
+    } else if tied[0].is_some() {
+        inner.insert(TIED.into(), false.into());
+    }
+    *values = inner;
 }
 
 /// Writes the `rope_parameters` of newer files as older ones do: `rope_theta` on its own, and
@@ -295,9 +314,23 @@ mod tests {
         assert_eq!(found.get::<String>("model_type").unwrap(), "llama");
         assert_eq!(found.get::<usize>("hidden_size").unwrap(), 8);
         assert!(!found.get::<bool>("tie_word_embeddings").unwrap());
-        let mut tied = whole;
-        tied["tie_word_embeddings"] = true.into();
-        assert!(config(tied).get::<bool>("tie_word_embeddings").unwrap());
+        assert_eq!(found.get::<String>(OUTER).unwrap(), "seeing");
+        // What the inner one doesn't say is not what the outer one says, but for what is the whole's.
+        let more = json!({"rope_theta": 7.0, "vocab_size": 9});
+        let mut larger = whole.as_object().unwrap().clone();
+        larger.extend(more.as_object().unwrap().clone());
+        let found = config(Value::Object(larger));
+        assert_eq!(found.find::<f64>("rope_theta").unwrap(), None);
+        assert_eq!(found.get::<usize>("vocab_size").unwrap(), 9);
+        let tied = |outer: Option<bool>, inner: Option<bool>| {
+            let mut both = whole.clone();
+            both["tie_word_embeddings"] = outer.into();
+            both["text_config"]["tie_word_embeddings"] = inner.into();
+            config(both).find::<bool>("tie_word_embeddings").unwrap()
+        };
+        assert_eq!(tied(Some(true), Some(false)), Some(true));
+        assert_eq!(tied(Some(false), Some(true)), Some(true));
+        assert_eq!((tied(None, None), tied(Some(false), None)), (None, Some(false)));
     }
 
     #[test]

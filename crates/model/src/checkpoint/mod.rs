@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use retcon_kernels::stored::Stored;
 
-pub use self::config::{Config, Setting};
+pub use self::config::{Config, OUTER, Setting};
 pub use self::file::TensorFile;
 use self::gguf::Metadata;
 use crate::atomic;

@@ -2,11 +2,12 @@
 //! they store; from the second on with norms around both branches, and blocks that see a window
 //! between those that see all.
 
-use std::borrow::Cow;
+use serde_json::{Value, json};
 
 use super::positions::localize;
 use super::{
-    Family, WINDOW, activation, llama, local_by_pattern, named_local, plain, switchable, windows,
+    Family, WINDOW, activation, complete, llama, local_by_pattern, named_local, plain, switchable,
+    windows,
 };
 use crate::checkpoint::{Checkpoint, Config, Container};
 use crate::error::Result;
@@ -32,7 +33,15 @@ enum Generation {
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let generation = generation(checkpoint)?;
-    let checkpoint = &*complete(checkpoint, generation);
+    let usual = match generation {
+        // The files of those with images leave out most (`Gemma3TextConfig`).
+        Generation::Third => json!({
+            "vocab_size": 262_208, "num_attention_heads": 8, "num_key_value_heads": 4,
+            "head_dim": 256, "max_position_embeddings": 131_072, "rope_theta": 1e6,
+        }),
+        _ => Value::Null,
+    };
+    let checkpoint = &complete(checkpoint, &usual);
     let config = &checkpoint.config;
     if config.get_or("use_bidirectional_attention", false)? {
         return Err(config.bad("use_bidirectional_attention", "false, for a decoder", "true"));
@@ -61,28 +70,9 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let local = local(config, generation, spec.n_blocks)?;
     spec.windows = windows(switchable(checkpoint, "sliding_window", WINDOW)?, &local);
     if let (Generation::Third, Position::Rotary(blocks)) = (generation, &mut spec.position) {
-        let theta = config.get_or("rope_theta", 1e6)?;
-        blocks.iter_mut().for_each(|rotary| rotary.theta = theta);
         localize(config, blocks, &local, 1e4)?;
     }
     Ok(spec)
-}
-
-/// What the settings of Gemma 3 leave out in folders is as transformers has it (`Gemma3TextConfig`).
-fn complete(checkpoint: &Checkpoint, generation: Generation) -> Cow<'_, Checkpoint> {
-    if (generation, checkpoint.container) != (Generation::Third, Container::HuggingFace) {
-        return Cow::Borrowed(checkpoint);
-    }
-    let usual = [
-        ("vocab_size", 262_208),
-        ("num_attention_heads", 8),
-        ("num_key_value_heads", 4),
-        ("head_dim", 256),
-        ("max_position_embeddings", 131_072),
-    ];
-    let mut complete = checkpoint.clone();
-    complete.config = checkpoint.config.or(usual);
-    Cow::Owned(complete)
 }
 
 fn generation(checkpoint: &Checkpoint) -> Result<Generation> {

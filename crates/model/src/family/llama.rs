@@ -1,13 +1,14 @@
 //! Llama 2 and 3, Mistral, SmolLM2 and 3: RMS norm, rotary positions, grouped heads, gated MLP.
 
 use retcon_kernels::rope::Pairing;
+use serde_json::{Value, json};
 
 use super::positions::{rotary, rotated};
 use super::{
-    Family, Sizes, WINDOW, activation, gguf_decoder, named_local, one_each, plain, switchable,
-    windows,
+    Family, Sizes, WINDOW, activation, complete, gguf_decoder, named_local, one_each, plain,
+    switchable, windows,
 };
-use crate::checkpoint::{Checkpoint, Config, Container};
+use crate::checkpoint::{Checkpoint, Config, Container, OUTER};
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::spec::{Biases, Head, Norm, Position, Rotary, Scaling, Spec};
@@ -22,6 +23,7 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
+    let checkpoint = &complete(checkpoint, &usual(&checkpoint.config)?);
     let config = &checkpoint.config;
     let mut spec = decoder(checkpoint, FAMILY.name)?;
     spec.biases = biases(checkpoint)?;
@@ -38,6 +40,24 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         blocks.iter_mut().for_each(|rotary| rotary.pairing = Pairing::Adjacent);
     }
     Ok(spec)
+}
+
+/// What folders leave out as a rule: models around one write down only what is other than this.
+fn usual(config: &Config) -> Result<Value> {
+    let is_inside = config.value(OUTER).is_some();
+    Ok(match config.get::<String>("model_type")?.as_str() {
+        "smollm3" => json!({"rope_theta": 2e6, "tie_word_embeddings": true}),
+        "llama" if is_inside => json!({
+            "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008,
+            "num_hidden_layers": 32, "num_attention_heads": 32, "max_position_embeddings": 2048,
+        }),
+        "mistral" if is_inside => json!({
+            "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 14_336,
+            "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+            "max_position_embeddings": 131_072,
+        }),
+        _ => Value::Null,
+    })
 }
 
 /// SmolLM3 knows no positions in one of four blocks, or in those that a list has as 0.

@@ -16,7 +16,7 @@ use retcon_kernels::activation::Activation;
 use retcon_kernels::attention::Mask;
 use serde_json::Value;
 
-use crate::checkpoint::{Checkpoint, Config, Container, Setting};
+use crate::checkpoint::{Checkpoint, Config, Container, OUTER, Setting};
 use crate::error::{Error, Result};
 use crate::layout::{Form, Layout, Rule};
 use crate::spec::{Biases, Head, Norm, NormOrder, Position, QkNorm, Residual, Spec};
@@ -35,6 +35,11 @@ pub const FAMILIES: &[Family] = &[
     bert::FAMILY,
     albert::FAMILY,
 ];
+
+/// The `model_type`s of models that read more than text, and whose language model reads text alone just
+/// as it does by itself.
+const AROUND: &[&str] =
+    &["gemma3", "mistral3", "llava", "llava_next", "llava_onevision", "smolvlm", "idefics3"];
 
 /// A model family: how its configuration reads, and where its weights lie. All that the rest of
 /// the crate knows of a family is in the [`Spec`] and the [`Layout`] that it makes.
@@ -58,15 +63,28 @@ impl Family {
     /// # Errors
     /// [`Error::UnknownFamily`], which names the known ones.
     pub fn of(config: &Config) -> Result<&'static Self> {
+        let known = || FAMILIES.iter().flat_map(|family| family.model_types).copied();
+        let unknown = |found, known: Vec<_>| {
+            Err(Error::UnknownFamily { path: config.path().to_owned(), found, known })
+        };
+        if let Some(outer) = config.find::<String>(OUTER)?
+            && !AROUND.contains(&outer.as_str())
+        {
+            return unknown(outer, known().chain(AROUND.iter().copied()).collect());
+        }
         let model_type: String = config.get("model_type")?;
-        FAMILIES.iter().find(|family| family.model_types.contains(&model_type.as_str())).ok_or_else(
-            || Error::UnknownFamily {
-                path: config.path().to_owned(),
-                found: model_type,
-                known: FAMILIES.iter().flat_map(|f| f.model_types).copied().collect(),
-            },
-        )
+        let found = FAMILIES.iter().find(|f| f.model_types.contains(&model_type.as_str()));
+        found.map_or_else(|| unknown(model_type, known().collect()), Ok)
     }
+}
+
+/// The checkpoint with the settings `usual` where a folder leaves them out, as transformers has them.
+fn complete(checkpoint: &Checkpoint, usual: &Value) -> Checkpoint {
+    let mut complete = checkpoint.clone();
+    if checkpoint.container == Container::HuggingFace {
+        complete.config = checkpoint.config.or(usual);
+    }
+    complete
 }
 
 /// Rules for weights that lie in tensors of their own.

@@ -1,8 +1,10 @@
 //! OLMo 2 and 3: Llama's decoder, whose branches are normalized only after they have run, as are queries
 //! and keys, all heads in one; in the third three of four blocks see a window only.
 
+use serde_json::{Value, json};
+
 use super::positions::localize;
-use super::{Family, WINDOW, llama, local_by_pattern, named_local, plain, windows};
+use super::{Family, WINDOW, complete, llama, local_by_pattern, named_local, plain, windows};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::Layout;
@@ -16,6 +18,9 @@ pub(super) const FAMILY: Family =
 const THETA: f64 = 5e5;
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
+    let is_third = checkpoint.config.get::<String>("model_type")? == "olmo3";
+    let usual = if is_third { json!({"rope_theta": THETA}) } else { Value::Null };
+    let checkpoint = &complete(checkpoint, &usual);
     let config = &checkpoint.config;
     let bias = config.get_or("attention_bias", false)?;
     let mut spec = Spec {
@@ -25,7 +30,6 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         biases: Biases { qkv: bias, o: bias, mlp: false },
         ..llama::decoder(checkpoint, FAMILY.name)?
     };
-    let is_third = config.get::<String>("model_type")? == "olmo3";
     // OLMo 3 goes by the name of OLMo 2 in GGUF files, where a window tells it.
     let window = match checkpoint.container {
         Container::HuggingFace if is_third => config.find_or("sliding_window", WINDOW)?,
@@ -41,9 +45,6 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         spec.windows = windows(Some(window), &local);
         // In transformers the two kinds of blocks have each their own, in llama.cpp one.
         let theta = if is_third { THETA } else { blocks[0].theta };
-        if is_third && config.value("rope_theta").is_none() {
-            blocks.iter_mut().for_each(|rotary| rotary.theta = THETA);
-        }
         localize(config, blocks, &local, theta)?;
     }
     Ok(spec)

@@ -1,8 +1,10 @@
 //! Phi 3 and 4: Llama's decoder, where queries, keys and values share a tensor, and gate and
 //! up-projection another.
 
+use serde_json::json;
+
 use super::positions::{rotary, rotated};
-use super::{Family, Sizes, llama, windows};
+use super::{Family, Sizes, complete, llama, windows};
 use crate::checkpoint::{Checkpoint, Container};
 use crate::error::Result;
 use crate::layout::{Form, Layout, Rule};
@@ -13,6 +15,7 @@ pub(super) const FAMILY: Family =
     Family { name: "phi3", covers: "Phi 3, 3.5 and 4", model_types: &["phi3"], spec, layout };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
+    let checkpoint = &complete(checkpoint, &json!({"original_max_position_embeddings": 4096}));
     let config = &checkpoint.config;
     let rotary = rotary(config, Sizes::read(config)?.d_head, rotated(config, 1.0)?)?;
     let spec = llama::decoder_with(checkpoint, FAMILY.name, rotary)?;

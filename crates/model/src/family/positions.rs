@@ -7,9 +7,6 @@ use crate::checkpoint::Config;
 use crate::error::Result;
 use crate::spec::{Rotary, Scaling};
 
-/// Phi 3's positions before its contexts were stretched, where settings don't say it.
-const ORIGINAL: usize = 4096;
-
 /// The fraction of each head that is rotated, or else `usual`.
 pub(super) fn rotated(config: &Config, usual: f64) -> Result<f64> {
     match config.get_or("partial_rotary_factor", usual)? {
@@ -57,9 +54,9 @@ fn stretched(config: &Config, section: Option<Config>, rotary: Rotary) -> Result
         // `dynamic` stretches texts longer than those that are taken here.
         "default" | "none" | "dynamic" => (Scaling::None, 1.0),
         "linear" => (Scaling::Linear(section.get("factor")?), 1.0),
-        "llama3" => (llama3(&section)?, 1.0),
+        "llama3" => (llama3(config, &section)?, 1.0),
         "yarn" => yarn(config, &section)?,
-        "longrope" | "su" => longrope(config, &section, rotary.width / 2)?,
+        LONG => longrope(config, &section, rotary.width / 2)?,
         other => {
             let expected = "default, dynamic, linear, llama3, longrope or yarn";
             return Err(section.bad("rope_type", expected, other));
@@ -72,43 +69,47 @@ fn stretched(config: &Config, section: Option<Config>, rotary: Rotary) -> Result
 /// token on where there are some for long and some for short ones.
 pub(super) fn n_positions(config: &Config, n: usize) -> Result<usize> {
     match config.section("rope_scaling")? {
-        Some(section) if ["longrope", "su"].contains(&kind(&section)?.as_str()) => {
-            Ok(n.min(original(config, &section, ORIGINAL)?))
-        }
+        Some(section) if kind(&section)? == LONG => Ok(n.min(original(config, &section)?)),
         _ => Ok(n),
     }
 }
 
+const LONG: &str = "longrope";
+
 fn kind(section: &Config) -> Result<String> {
+    // Files of Phi 3 say `su` or `yarn` of it, too.
+    if section.value("short_factor").is_some() {
+        return Ok(LONG.to_owned());
+    }
     match section.find("rope_type")? {
         Some(kind) => Ok(kind),
         None => section.get_or("type", "default".to_owned()),
     }
 }
 
-/// The positions of pretraining.
-fn original(config: &Config, section: &Config, usual: usize) -> Result<usize> {
+/// The positions of pretraining, which count before those that the scaling itself has.
+fn original(config: &Config, section: &Config) -> Result<usize> {
     const KEY: &str = "original_max_position_embeddings";
-    let n = match config.find(KEY)? {
-        Some(n) => n,
-        None => section.get_or(KEY, usual)?,
+    let n: usize = match (config.find(KEY)?, section.find(KEY)?) {
+        (Some(n), _) | (None, Some(n)) => n,
+        (None, None) => config.get("max_position_embeddings")?,
     };
     if n < 2 { Err(section.bad(KEY, "at least 2", n.to_string())) } else { Ok(n) }
 }
 
-fn llama3(section: &Config) -> Result<Scaling> {
+fn llama3(config: &Config, section: &Config) -> Result<Scaling> {
     Ok(Scaling::Llama3 {
         factor: section.get("factor")?,
         low: section.get("low_freq_factor")?,
         high: section.get("high_freq_factor")?,
-        original: section.get("original_max_position_embeddings")?,
+        original: original(config, section)? as f64,
     })
 }
 
 /// Peng et al. 2023 (arXiv 2309.00071), section 3.
 fn yarn(config: &Config, section: &Config) -> Result<(Scaling, f64)> {
     let n_positions: usize = config.get("max_position_embeddings")?;
-    let original = original(config, section, n_positions)? as f64;
+    let original = original(config, section)? as f64;
     let factor = section.get_or("factor", n_positions as f64 / original)?;
     // Equation 15, which DeepSeek's models weigh.
     let amplitude =
@@ -136,7 +137,7 @@ fn longrope(config: &Config, section: &Config, n_pairs: usize) -> Result<(Scalin
         let expected = format!("one for each of {n_pairs} pairs");
         return Err(section.bad(KEY, expected, factors.len().to_string()));
     }
-    let original = original(config, section, ORIGINAL)? as f64;
+    let original = original(config, section)? as f64;
     let longer = config.get::<usize>("max_position_embeddings")? as f64 / original;
     let factor = section.get_or("factor", longer)?;
     let usual = if factor > 1.0 { (1.0 + factor.ln() / original.ln()).sqrt() } else { 1.0 };

@@ -208,6 +208,35 @@ fn a_text_model_inside_of_another_has_its_own_settings_and_the_usual_ones_for_th
 }
 
 #[test]
+fn a_model_that_reads_more_than_text_in_another_way_is_refused() {
+    let text = |kind: &str| json!({"model_type": kind, "hidden_size": 64});
+    let inside = |outer: &str, kind: &str| hub(outer, json!({"text_config": text(kind)}));
+    // Its whole prompt sees itself, the end from the beginning.
+    let error = inside("paligemma", "gemma").unwrap_err().to_string();
+    assert!(error.contains("model type `paligemma` is of no known family"), "{error}");
+    assert!(error.contains("mistral3"), "{error}");
+    // What they don't say is as in their own class, not as the model around them has it.
+    let llava = inside("llava", "llama").unwrap();
+    assert_eq!((llava.n_blocks, llava.n_heads, llava.d_mlp), (32, 32, 11_008));
+    let mistral = inside("mistral3", "mistral").unwrap();
+    assert_eq!((mistral.n_heads, mistral.n_kv_heads, mistral.d_mlp), (32, 8, 14_336));
+}
+
+#[test]
+fn wavelengths_that_a_folder_says_nothing_of_are_those_of_its_family() {
+    let theta = |kind: &str| rotary(hub(kind, json!({}))).theta;
+    let kinds = ["llama", "smollm3", "olmo2", "olmo3"];
+    assert_eq!(kinds.map(theta), [1e4, 2e6, 1e4, 5e5]);
+    // The first block of Gemma 3 is a local one.
+    let Position::Rotary(blocks) =
+        hub("gemma3_text", json!({"num_hidden_layers": 6})).unwrap().position
+    else {
+        panic!()
+    };
+    assert_eq!((blocks[0].theta, blocks[5].theta), (1e4, 1e6));
+}
+
+#[test]
 fn some_blocks_of_smollm3_know_no_positions() {
     let widths = |spec: Result<Spec>| match spec.unwrap().position {
         Position::Rotary(blocks) => blocks.iter().map(|rotary| rotary.width).collect::<Vec<_>>(),
@@ -271,6 +300,9 @@ fn of_factors_for_short_and_for_long_texts_the_short_ones_are_taken_and_no_longe
         .tensor("rope_factors_short.weight", &[2], 0, &bytes)
         .tensor("rope_factors_long.weight", &[2], 0, &bytes);
     assert_eq!(gguf(&file).unwrap().n_positions, 16);
+    let half = sample("phi3").tensor("rope_factors_long.weight", &[2], 0, &bytes);
+    let error = gguf(&half).unwrap_err().to_string();
+    assert!(error.contains("`rope_scaling.short_factor`"), "{error}");
     let scaled = rotary(gguf(&file));
     assert_eq!((scaled.scaling, scaled.amplitude), (Scaling::Factors(short.into()), 1.25));
 }
@@ -296,6 +328,8 @@ fn yarn_sharpens_attention_by_the_logarithm_of_its_factor() {
         .text("qwen2.rope.scaling.type", "yarn")
         .f32("qwen2.rope.scaling.factor", 4.0);
     assert_eq!(rotary(gguf(&file)).amplitude, by(1.0));
+    let bare = sample("qwen2").text("qwen2.rope.scaling.type", "yarn");
+    assert_eq!(rotary(gguf(&bare)).amplitude, 1.0);
     let file = file.f32("qwen2.rope.scaling.attn_factor", 0.5);
     assert_eq!(rotary(gguf(&file)).amplitude, 0.5 * by(1.0));
 }

@@ -21,7 +21,7 @@ fn wrap(name: &str, folder: &Path, rename: impl Fn(&str) -> String) {
     }
     let text = fs::read(fixture(name).join("config.json")).unwrap();
     let text: Value = serde_json::from_slice(&text).unwrap();
-    let config = json!({"model_type": "looking", "hidden_size": 7, "text_config": text});
+    let config = json!({"model_type": "llava", "hidden_size": 7, "text_config": text});
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     let file = safetensors::open(&fixture(name).join("model.safetensors")).unwrap().file;
     let mut tensors: BTreeMap<String, Stored> =

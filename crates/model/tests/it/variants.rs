@@ -118,6 +118,8 @@ fn contexts_that_were_stretched_equal_the_reference() {
     check("llama-yarn");
     check("qwen3-yarn-weighed");
     check("phi3-longrope");
+    check("phi3-yarn");
+    check("llama-original");
 }
 
 #[test]

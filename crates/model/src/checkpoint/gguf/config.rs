@@ -129,16 +129,19 @@ fn scaling(
         rename(metadata, &format!("{architecture}.rope.scale_linear"), "factor", &mut scaling);
     }
     // These stretch by themselves, whatever else is said.
-    if let Some(factors) = tensors.get("rope_factors_short.weight") {
+    let [short, long] = ["rope_factors_short.weight", "rope_factors_long.weight"];
+    if tensors.contains_key(short) || tensors.contains_key(long) {
         scaling.insert("rope_type".into(), json!("longrope"));
-        scaling.insert("short_factor".into(), json!(factors.to_vec_f32()));
+        if let Some(factors) = tensors.get(short) {
+            scaling.insert("short_factor".into(), json!(factors.to_vec_f32()));
+        }
         return Some(scaling);
     }
-    let number = |key: &str| scaling.get(key).and_then(Json::as_f64);
-    if scaling.get("rope_type") == Some(&json!("yarn"))
-        && let (Some(more), Some(factor)) = (number("attention_factor"), number("factor"))
-    {
-        // Here it multiplies what a folder has it instead of.
+    if scaling.get("rope_type") == Some(&json!("yarn")) {
+        let number = |key: &str| scaling.get(key).and_then(Json::as_f64).unwrap_or(1.0);
+        // In llama.cpp it multiplies what it takes the place of in folders.
+        let (factor, more) = (number("factor"), number("attention_factor"));
+        scaling.insert("factor".into(), json!(factor));
         scaling.insert("attention_factor".into(), json!(more * (1.0 + 0.1 * factor.max(1.0).ln())));
     }
     let has_factor = scaling.get("factor").and_then(Json::as_f64).is_some_and(|by| by != 0.0);
