@@ -191,6 +191,7 @@ fn toolkit_hint(error: &retcon::Error) -> Option<&'static str> {
         E::BadSetting { .. } | E::BadSettings { .. } => {
             "`retcon methods NAME` lists a method's settings, with what they mean"
         }
+        E::SeveralSubjects { .. } => "edit one after the other, or leave `through` as it is",
         E::SlotInDecoder { .. } => "end the prompt where its answer begins, without [MASK]",
         E::NoMask { .. } => "edit a model that was trained to fill masks, or a decoder",
         E::UnknownPreset { .. } => {

@@ -113,6 +113,15 @@ pub enum Error {
         /// Positions of the model.
         limit: usize,
     },
+    /// Facts about several subjects, for a solve that knows one.
+    #[error(
+        "facts about {n} subjects at once, with `through=bare`: what was published for the bare \
+         prompt's key writes one edit at a time"
+    )]
+    SeveralSubjects {
+        /// How many.
+        n: usize,
+    },
     /// A prompt is to get two objects.
     #[error("two edits contradict each other, `{first}` and `{second}`, after: {prompt}")]
     Contradiction {
@@ -363,6 +372,7 @@ impl Error {
             | Self::NoFacts
             | Self::SubjectNotFound { .. }
             | Self::PromptTooLong { .. }
+            | Self::SeveralSubjects { .. }
             | Self::Contradiction { .. }
             | Self::Repeated { .. } => Fault::Facts,
             Self::Model(_)

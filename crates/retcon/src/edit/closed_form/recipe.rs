@@ -266,15 +266,13 @@ impl Recipe {
     /// Makes sure that the edits of `n` subjects can be solved for at once.
     ///
     /// # Errors
-    /// [`Error::BadSetting`] for ROME's published code and several: it writes one edit after another,
-    /// each with the key and the value of the model that the one before left.
+    /// [`Error::SeveralSubjects`] for ROME's published code and several: it writes one edit after
+    /// another, each with the key and the value of the model that the one before left.
     pub(super) fn check_subjects(&self, n: usize) -> Result<()> {
         if self.through == Of::All || n <= 1 {
             return Ok(());
         }
-        let expected = "all, for facts about several subjects: what was published for the bare \
-                        prompt's key writes one edit at a time";
-        Err(Error::bad_setting("through", expected, "bare"))
+        Err(Error::SeveralSubjects { n })
     }
 
     /// The blocks that change, ascending. By depth, where nothing else is said: one at a fifth of it,
