@@ -74,12 +74,16 @@ pub(crate) fn run(shell: &Shell, job: &Train) -> Result<Outcome> {
         format!("the state, if any, is kept in {}; the same command goes on", state.display())
     })?;
 
-    let after = trainer.model_now()?;
-    let said_after = asked_of(&after, &asked)?;
-    let reworded = share(&asked_of(&after, &reworded)?);
     write(job, &model, &trainer)?;
     // What it was for is written.
     let _ = std::fs::remove_file(&state);
+    let after = trainer.model_now()?;
+    let asked_in_the_end = |queries| {
+        let written = || format!("{} is written, but not asked", job.out.display());
+        asked_of(&after, queries).with_context(written)
+    };
+    let said_after = asked_in_the_end(&asked)?;
+    let reworded = share(&asked_in_the_end(&reworded)?);
     let seconds = clock.elapsed().as_secs_f64();
     shell.say(pairs(vec![
         ("facts said before", percent(before)),

@@ -112,8 +112,10 @@ impl<'a> Trainer<'a> {
             if let Some((path, run)) = save
                 && (done.is_multiple_of(STEPS) || done == total || told.is_err())
             {
-                // Also where it has been stopped: a large state takes a while.
-                (ctx.progress)(&step.progress("writing the state", done, total));
+                if told.is_err() {
+                    // A large state takes a while, and whoever stopped it waits for it.
+                    (ctx.progress)(&step.progress("writing the state", done, total));
+                }
                 self.save(path, run)?;
             }
             told?;
