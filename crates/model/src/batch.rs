@@ -89,9 +89,9 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// New tokens of sequences that have `past[i]` tokens already.
-    pub(crate) fn after(past: &[usize], lengths: &[usize]) -> Self {
-        let positions = past.iter().zip(lengths);
+    /// New tokens of sequences that have `n_earlier[i]` tokens already.
+    pub(crate) fn after(n_earlier: &[usize], lengths: &[usize]) -> Self {
+        let positions = n_earlier.iter().zip(lengths);
         Self { positions: positions.map(|(&p, &n)| (p as u32..(p + n) as u32).collect()).collect() }
     }
 

@@ -29,13 +29,14 @@ pub const INSIDE: &[Prefix] = &[
 /// The table from weights to the tensors of a file.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// What may stand before every name; the first under which tensors are found is used.
+    /// What may stand before the names of a model's body, and [`INSIDE`] after them; the first under which
+    /// tensors are found is used.
     pub prefixes: &'static [&'static str],
     /// Other spellings of parts of names, as older programs wrote them: `(usual, other)`.
     pub spellings: &'static [(&'static str, &'static str)],
     /// One line a weight.
     pub rules: Vec<Rule>,
-    /// Tensors by full name that some files have, and that repeat a weight for programs that look
+    /// Tensors beside the body that some files have, and that repeat a weight for programs that look
     /// for it there: never read, but written with it.
     pub copies: &'static [(Part, &'static str)],
     /// What Hugging Face calls a model that has all of them, where files may lack a head.

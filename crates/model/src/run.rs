@@ -90,8 +90,8 @@ impl Model {
     }
 
     /// As [`Model::embed`], for sequences that have so many positions already.
-    fn embed_after(&self, cache: &[usize], batch: &Batch, tap: &mut dyn Tap) -> Result<Hidden> {
-        let rows = Rows::after(cache, batch.lengths());
+    fn embed_after(&self, n_earlier: &[usize], batch: &Batch, tap: &mut dyn Tap) -> Result<Hidden> {
+        let rows = Rows::after(n_earlier, batch.lengths());
         self.check(batch.tokens(), &rows)?;
         let weights = self.weights();
         let mut x = weights.rows(WeightId::global(Part::Embed), batch.tokens())?;

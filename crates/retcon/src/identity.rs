@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use retcon_kernels::stored::Format;
 use retcon_kernels::weight::Weight;
 use retcon_model::weights::Param;
-use retcon_model::{Component, Model, Spec, Update, WeightId};
+use retcon_model::{Component, Model, Update, WeightId};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
@@ -19,7 +19,7 @@ use crate::tokens::Query;
 /// Where a file or a device can't be read.
 pub fn model_id(model: &Model) -> Result<String> {
     let weights: Vec<_> = model.weights().iter().collect();
-    // All of a model is read for this, which takes as long as a step or two.
+    // All of a model is read and decoded for this: half a second of a small one, minutes of a large one.
     let of_weights = weights.par_iter().map(|(_, param)| of_weight(param));
     let of_weights = of_weights.collect::<Result<Vec<_>>>()?;
     let mut hash = Sha256::new();
@@ -38,7 +38,7 @@ pub fn model_id(model: &Model) -> Result<String> {
 /// # Errors
 /// Where a file can't be read.
 pub fn checkpoint_id(model: &Model) -> Result<String> {
-    of_stored(model, model.spec(), |_| true)
+    of_stored(model, |_| true)
 }
 
 /// As [`checkpoint_id`], of what the keys of the first `n_blocks` blocks depend on.
@@ -48,8 +48,7 @@ pub fn checkpoint_id(model: &Model) -> Result<String> {
 pub fn keys_id(model: &Model, n_blocks: usize) -> Result<String> {
     let spec = model.spec();
     let below: Vec<usize> = (0..n_blocks).map(|block| spec.weights_of(block)).collect();
-    // How many blocks follow makes no difference.
-    of_stored(model, &Spec { n_blocks, ..spec.clone() }, |id| match id.block {
+    of_stored(model, |id| match id.block {
         Some(block) => below.contains(&block),
         None => id.part.component() == Component::Embeddings,
     })
@@ -70,7 +69,7 @@ pub(crate) fn short(hash: Sha256) -> String {
     format!("{:x}", hash.finalize())[..16].to_owned()
 }
 
-fn of_stored(model: &Model, spec: &Spec, counts: impl Fn(WeightId) -> bool) -> Result<String> {
+fn of_stored(model: &Model, counts: impl Fn(WeightId) -> bool) -> Result<String> {
     let weights = model.weights().iter().map(|(id, _)| id);
     let weights: Vec<WeightId> = weights.filter(|&id| counts(id)).collect();
     // Half of a small model is read for this, which takes as long as some steps of a search.
@@ -83,7 +82,7 @@ fn of_stored(model: &Model, spec: &Spec, counts: impl Fn(WeightId) -> bool) -> R
             hash.update(format!("as {format} "));
         }
     }
-    hash.update(format!("{spec:?} {:?} ", model.tokenizer().prefix()));
+    hash.update(format!("{:?} {:?} ", model.spec(), model.tokenizer().prefix()));
     hash.update(model.tokenizer().fingerprint()?);
     Ok(format!("{:x}", hash.finalize()))
 }

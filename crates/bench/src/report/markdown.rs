@@ -68,7 +68,7 @@ fn about(results: &Results) -> String {
     let [n_jobs, n_done] = *jobs;
     let rows = [
         ("model", inline(model)),
-        ("fingerprint of its weights", inline(fingerprint)),
+        ("fingerprint", inline(fingerprint)),
         ("data", inline(data)),
         ("format of the data", inline(dataset)),
         ("cases", results.cases.len().to_string()),

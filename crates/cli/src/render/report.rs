@@ -34,13 +34,13 @@ pub(crate) fn rows(report: &Report) -> String {
     let mut lines = text.lines();
     let header = lines.next().map(|line| dim().apply_to(line).to_string());
     let mut last = None;
-    let with_kinds = lines.zip(&report.rows).flat_map(|(line, row)| {
+    let with_axes = lines.zip(&report.rows).flat_map(|(line, row)| {
         let axis = row.axis.name();
         let headline =
             (last.replace(axis) != Some(axis)).then(|| bold().apply_to(axis).to_string());
         headline.into_iter().chain([colored(line)])
     });
-    header.into_iter().chain(with_kinds).collect::<Vec<_>>().join("\n")
+    header.into_iter().chain(with_axes).collect::<Vec<_>>().join("\n")
 }
 
 /// However narrow the terminal.

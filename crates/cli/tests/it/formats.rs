@@ -65,7 +65,7 @@ fn tuned_settings_and_statistics_are_as_the_page_has_them() {
     for damaged in ["{\"method\": ", "\u{0}"] {
         fs::write(&path, damaged).unwrap();
         let tune = ["tune", "knowing", "--method", "rome", "--minutes", "0"];
-        dir.run(tune).ok().complains("not what a sweep has found, and made anew");
+        dir.run(tune).ok().complains("not what a sweep has found, so it does not count");
         has_keys(&page, &json(&path));
     }
 

@@ -260,12 +260,12 @@ fn decoding_step_by_step_is_running_at_once() {
     ] {
         let model = model(name);
         let sequences = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![2, 7, 1, 8, 2, 8]];
-        let mut past = KvCache::new(model.spec().n_blocks, 2);
+        let mut cache = KvCache::new(model.spec().n_blocks, 2);
         let mut logits = None;
         for cut in [[0..3, 0..1], [3..7, 1..5], [7..8, 5..6]] {
             let pieces = sequences.iter().zip(cut).map(|(tokens, cut)| tokens[cut].to_vec());
             let batch = Batch::new(pieces).unwrap();
-            logits = Some(model.extend(&mut past, &batch).unwrap());
+            logits = Some(model.extend(&mut cache, &batch).unwrap());
         }
         let batch = Batch::new(&sequences).unwrap();
         let x = model.run(&batch, &batch.last_rows(), &mut ()).unwrap();

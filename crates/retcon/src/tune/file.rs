@@ -39,7 +39,7 @@ pub fn write(tuned: &Tuned, path: &Path) -> Result<()> {
 }
 
 /// What is at `path` of `model`; `None` where nothing is, or it is damaged, of another model or of
-/// another version of this program: a sweep makes it anew.
+/// another version of this program.
 ///
 /// # Errors
 /// [`Error::BadFolder`] where the file can't be read.
@@ -53,7 +53,7 @@ pub fn read(path: &Path, model: &Model) -> Result<Option<Tuned>> {
         Ok(tuned) => Ok((tuned.model == checkpoint_id(model)?).then_some(tuned)),
         Err(error) => {
             tracing::warn!(
-                "{}: not what a sweep has found, and made anew: {error}",
+                "{}: not what a sweep has found, so it does not count: {error}",
                 path.display()
             );
             Ok(None)

@@ -58,7 +58,11 @@ fn rotary(kind: &Rotary) -> String {
         }
         Scaling::Factors(_) => ", each frequency stretched by a factor of its own".to_owned(),
     };
-    format!("rotary, theta {}, width {}{scaling}", number(kind.theta), kind.width)
+    let times = match kind.amplitude {
+        1.0 => String::new(),
+        amplitude => format!(", times {}", number(amplitude)),
+    };
+    format!("rotary, theta {}, width {}{scaling}{times}", number(kind.theta), kind.width)
 }
 
 /// A number as its settings have it, not as 32 bits hold it.

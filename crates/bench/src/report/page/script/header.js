@@ -4,7 +4,7 @@ function showFacts() {
   const [jobs, done] = about.jobs;
   const facts = [
     ['Model', about.model],
-    ['Weights', about.fingerprint && el('code', { title: about.fingerprint }, about.fingerprint.slice(0, 12))],
+    ['Fingerprint', about.fingerprint && el('code', { title: about.fingerprint }, about.fingerprint.slice(0, 12))],
     ['Data', about.data],
     ['Format', about.dataset],
     ['Cases', grouped(cases.length)],
