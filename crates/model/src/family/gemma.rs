@@ -41,7 +41,7 @@ fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
         }),
         _ => Value::Null,
     };
-    let checkpoint = &complete(checkpoint, &usual);
+    let checkpoint = &*complete(checkpoint, &usual);
     let config = &checkpoint.config;
     if config.get_or("use_bidirectional_attention", false)? {
         return Err(config.bad("use_bidirectional_attention", "false, for a decoder", "true"));

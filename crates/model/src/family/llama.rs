@@ -23,7 +23,7 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
-    let checkpoint = &complete(checkpoint, &usual(&checkpoint.config)?);
+    let checkpoint = &*complete(checkpoint, &usual(&checkpoint.config)?);
     let config = &checkpoint.config;
     let mut spec = decoder(checkpoint, FAMILY.name)?;
     spec.biases = biases(checkpoint)?;

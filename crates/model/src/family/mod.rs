@@ -12,6 +12,8 @@ mod phi3;
 mod positions;
 mod qwen;
 
+use std::borrow::Cow;
+
 use retcon_kernels::activation::Activation;
 use retcon_kernels::attention::Mask;
 use serde_json::Value;
@@ -79,12 +81,13 @@ impl Family {
 }
 
 /// The checkpoint with the settings `usual` where a folder leaves them out, as transformers has them.
-fn complete(checkpoint: &Checkpoint, usual: &Value) -> Checkpoint {
-    let mut complete = checkpoint.clone();
-    if checkpoint.container == Container::HuggingFace {
-        complete.config = checkpoint.config.or(usual);
+fn complete<'a>(checkpoint: &'a Checkpoint, usual: &Value) -> Cow<'a, Checkpoint> {
+    if checkpoint.container != Container::HuggingFace || usual.is_null() {
+        return Cow::Borrowed(checkpoint);
     }
-    complete
+    let mut complete = checkpoint.clone();
+    complete.config = checkpoint.config.or(usual);
+    Cow::Owned(complete)
 }
 
 /// Rules for weights that lie in tensors of their own.

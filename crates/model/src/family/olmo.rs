@@ -20,7 +20,7 @@ const THETA: f64 = 5e5;
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
     let is_third = checkpoint.config.get::<String>("model_type")? == "olmo3";
     let usual = if is_third { json!({"rope_theta": THETA}) } else { Value::Null };
-    let checkpoint = &complete(checkpoint, &usual);
+    let checkpoint = &*complete(checkpoint, &usual);
     let config = &checkpoint.config;
     let bias = config.get_or("attention_bias", false)?;
     let mut spec = Spec {

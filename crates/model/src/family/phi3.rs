@@ -15,7 +15,7 @@ pub(super) const FAMILY: Family =
     Family { name: "phi3", covers: "Phi 3, 3.5 and 4", model_types: &["phi3"], spec, layout };
 
 fn spec(checkpoint: &Checkpoint) -> Result<Spec> {
-    let checkpoint = &complete(checkpoint, &json!({"original_max_position_embeddings": 4096}));
+    let checkpoint = &*complete(checkpoint, &json!({"original_max_position_embeddings": 4096}));
     let config = &checkpoint.config;
     let rotary = rotary(config, Sizes::read(config)?.d_head, rotated(config, 1.0)?)?;
     let spec = llama::decoder_with(checkpoint, FAMILY.name, rotary)?;

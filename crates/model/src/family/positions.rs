@@ -126,6 +126,7 @@ fn yarn(config: &Config, section: &Config) -> Result<(Scaling, f64)> {
         original,
         whole: section.get_or("truncate", true)?,
     };
+    let usual = usual * section.get_or("attention_factor_times", 1.0)?;
     Ok((scaling, section.get_or("attention_factor", usual)?))
 }
 

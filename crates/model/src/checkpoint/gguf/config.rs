@@ -138,11 +138,11 @@ fn scaling(
         return Some(scaling);
     }
     if scaling.get("rope_type") == Some(&json!("yarn")) {
-        let number = |key: &str| scaling.get(key).and_then(Json::as_f64).unwrap_or(1.0);
+        scaling.entry("factor").or_insert_with(|| json!(1.0));
         // In llama.cpp it multiplies what it takes the place of in folders.
-        let (factor, more) = (number("factor"), number("attention_factor"));
-        scaling.insert("factor".into(), json!(factor));
-        scaling.insert("attention_factor".into(), json!(more * (1.0 + 0.1 * factor.max(1.0).ln())));
+        if let Some(times) = scaling.remove("attention_factor") {
+            scaling.insert("attention_factor_times".into(), times);
+        }
     }
     let has_factor = scaling.get("factor").and_then(Json::as_f64).is_some_and(|by| by != 0.0);
     // What llama.cpp takes it to be where nothing is said; without a factor it comes to nothing.
