@@ -39,17 +39,21 @@ fn frequencies(spec: &Rotary) -> Vec<f64> {
                 let turns = (original / (turns * TAU)).ln() / spec.theta.ln();
                 spec.width as f64 / 2.0 * turns
             };
-            let (first, last) = match whole {
-                true => (pair(fast).floor(), pair(slow).ceil()),
-                false => (pair(fast), pair(slow)),
+            let ends = match whole {
+                true => [pair(fast).floor(), pair(slow).ceil()],
+                false => [pair(fast), pair(slow)],
             };
-            let (first, last) = (first.max(0.0), last.min(spec.width as f64 - 1.0));
-            let length = if first == last { 1e-3 } else { last - first };
-            let ramp = |pair: usize| ((pair as f64 - first) / length).clamp(0.0, 1.0);
+            let ramp = ramp(ends[0].max(0.0), ends[1].min(spec.width as f64 - 1.0));
             let blend = |(i, f): (usize, f64)| ramp(i) * f / factor + (1.0 - ramp(i)) * f;
             plain.enumerate().map(blend).collect()
         }
     }
+}
+
+/// From 0 at the pair `first` to 1 at `last`; a step where they are one.
+fn ramp(first: f64, last: f64) -> impl Fn(usize) -> f64 {
+    let length = if first == last { 1e-3 } else { last - first };
+    move |pair| ((pair as f64 - first) / length).clamp(0.0, 1.0)
 }
 
 /// Llama 3.1's scaling, as transformers computes it (`modeling_rope_utils.py`).

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use retcon::bound::{Trial, within};
 use retcon::data::Fact;
 use retcon::data::case::Axis;
-use retcon::eval::questions::Counts;
+use retcon::eval::questions::{AXES, Counts};
 use retcon::eval::report::already_said;
 use retcon::stats::Source;
 use retcon::{Ctx, Delta, Editor, Model, Report, compare};
@@ -143,7 +143,7 @@ fn note_scores(delta: &mut Delta, report: &Report) {
     }
     let scores = &mut delta.record.scores;
     scores["success"] = report.success.into();
-    for axis in [Axis::Rewrite, Axis::Paraphrase, Axis::Neighbor, Axis::Unrelated] {
+    for axis in AXES {
         let (ok, n) = report.tally(axis);
         scores[axis.name()] = json!({"ok": ok, "of": n});
     }

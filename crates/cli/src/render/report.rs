@@ -3,6 +3,7 @@
 use comfy_table::ContentArrangement;
 use console::measure_text_width;
 use retcon::data::case::Axis;
+use retcon::eval::questions::AXES;
 use retcon::{Report, eval::Row};
 
 use super::{bad, bold, count, dim, good, last_of, one_line, percent, right, short, table, width};
@@ -96,12 +97,7 @@ fn colored(line: &str) -> String {
 /// One line an axis of questions, and the drift.
 pub(crate) fn summary(report: &Report) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
-    for (axis, name) in [
-        (Axis::Rewrite, "edits"),
-        (Axis::Paraphrase, "paraphrases"),
-        (Axis::Neighbor, "neighbors"),
-        (Axis::Unrelated, "unrelated"),
-    ] {
+    for (axis, name) in AXES.into_iter().zip(["edits", "paraphrases", "neighbors", "unrelated"]) {
         let (ok, n) = report.tally(axis);
         let what = if axis.should_change() { "get the new answer" } else { "unchanged" };
         if n > 0 {

@@ -4,6 +4,9 @@ use crate::data::case::Axis;
 use crate::data::{Fact, Probe, Prompt, known_answer, neighbors, paraphrases, unrelated};
 use crate::error::Result;
 
+/// What [`questions`] are asked for, in the order in which reports have it.
+pub const AXES: [Axis; 4] = [Axis::Rewrite, Axis::Paraphrase, Axis::Neighbor, Axis::Unrelated];
+
 /// Something to ask a model, and the two answers whose probabilities matter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
