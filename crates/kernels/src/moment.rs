@@ -60,11 +60,18 @@ impl Moment {
         &self.triangle
     }
 
+    /// The sum's row `i`, up to the diagonal.
+    #[must_use]
+    pub fn row(&self, i: usize) -> &[f64] {
+        let start = i * (i + 1) / 2;
+        &self.triangle[start..=start + i]
+    }
+
     /// The sum at row `i` and column `j`.
     #[must_use]
     pub fn at(&self, i: usize, j: usize) -> f64 {
         let (i, j) = if i < j { (j, i) } else { (i, j) };
-        self.triangle[i * (i + 1) / 2 + j]
+        self.row(i)[j]
     }
 
     /// Adds the rows of `x`, `[n, width]`.
@@ -80,8 +87,9 @@ impl Moment {
         let width = self.width;
         let bands = bands(&mut self.triangle, width);
         in_pool(|| {
-            // The widest first: what is left over at the end is small.
-            bands.into_par_iter().rev().for_each(|(from, band)| add_band(band, from, x, width));
+            // The widest first, one by one: what is left over at the end is small.
+            let widest_first = bands.into_par_iter().rev().with_max_len(1);
+            widest_first.for_each(|(from, band)| add_band(band, from, x, width));
         });
         self.n_rows += n as u64;
         Ok(())

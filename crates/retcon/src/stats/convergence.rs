@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use retcon_kernels::moment::Moment;
 
 use crate::error::Result;
-use crate::linalg::{Factor, mean, to_mat};
+use crate::linalg::{Factor, mean, to_columns};
 
 /// Keys that no moment is to see, a row each, block by block and as they were run.
 pub(super) type Held = BTreeMap<usize, Vec<Tensor>>;
@@ -34,9 +34,8 @@ pub(super) fn surprise(
         for piece in pieces {
             let n_keys = piece.dim(0)?;
             for from in (0..n_keys).step_by(AT_ONCE) {
-                let keys = to_mat(&piece.narrow(0, from, AT_ONCE.min(n_keys - from))?)?;
-                let solved = factor.solve(keys.transpose());
-                total += (0..keys.nrows()).map(|i| keys.row(i) * solved.col(i)).sum::<f64>();
+                let keys = piece.narrow(0, from, AT_ONCE.min(n_keys - from))?;
+                total += factor.energy(to_columns(&keys)?);
             }
             n += n_keys * moment.width();
         }

@@ -18,7 +18,7 @@ use crate::ctx::Ctx;
 use crate::data::Fact;
 use crate::data::knowledge::{FactSet, Wording};
 use crate::error::{Error, Result};
-use crate::linalg::to_mat;
+use crate::linalg::to_columns;
 
 /// Facts that it is measured over.
 const N_FACTS: usize = 48;
@@ -98,7 +98,7 @@ pub(super) fn norm_of_values(
     let found = search(ctx, model, &subjects, &recipe.search(model, &[block]))?;
     let weights: Vec<Vec<f64>> = subjects.iter().map(Subject::bare_weights).collect();
     let before = outputs(model, &found.walk, &weights, block)?;
-    let values = before + to_mat(&found.offsets)?.transpose();
+    let values = before + to_columns(&found.offsets)?;
     let mut norms: Vec<f64> = (0..values.ncols()).map(|i| values.col(i).norm_l2()).collect();
     norms.sort_by(f64::total_cmp);
     norms.truncate(((1.0 - LEFT_OUT) * norms.len() as f64).ceil() as usize);

@@ -18,7 +18,7 @@ use super::walk::{Walk, averaged};
 use crate::ctx::Ctx;
 use crate::edit::size;
 use crate::error::{Error, Result};
-use crate::linalg::{check_finite, side_by_side, stacked, to_mat, to_tensor};
+use crate::linalg::{check_finite, side_by_side, stacked, to_columns, to_mat, to_tensor};
 
 /// What is written where.
 pub(super) struct Written<'a> {
@@ -80,7 +80,7 @@ impl Written<'_> {
     /// The offsets that were found, a column each, brought to the norm that values should have; and
     /// that norm.
     pub(super) fn offsets(&self, ctx: &Ctx<'_>) -> Result<(Mat<f64>, Option<f64>)> {
-        let offsets = to_mat(&self.found.offsets)?.transpose().to_owned();
+        let offsets = to_columns(&self.found.offsets)?;
         check_finite(offsets.as_ref(), "a value")?;
         let outcomes = &self.found.outcomes;
         let has_moved = |i: usize| outcomes[i].n_steps == 0 || offsets.col(i).norm_l2() > 0.0;
