@@ -4,9 +4,9 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::k_quants::{self, GgmlType};
 use half::{bf16, f16};
 
-use crate::blocks;
 use crate::cpu::vectorized;
 use crate::stored::Format;
+use crate::{blocks, iq4};
 
 /// `bytes` as numbers of type `T`, where they are aligned for it and a whole number of them.
 pub(crate) fn cast<T>(bytes: &[u8]) -> Option<&[T]> {
@@ -68,7 +68,7 @@ macro_rules! each_number {
 /// Decodes block after block; a macro, since only a function that is called by its name is inlined
 /// and so compiled for the processor at hand.
 macro_rules! each_block {
-    ($block:ident, $bytes:expr, $out:expr) => {{
+    ($block:path, $bytes:expr, $out:expr) => {{
         let (bytes, out) = ($bytes.as_chunks().0, $out.as_chunks_mut().0);
         vectorized(
             #[inline(always)]
@@ -76,7 +76,7 @@ macro_rules! each_block {
                 for (bytes, out) in bytes.iter().zip(out) {
                     // A copy is known not to overlap what is written, so that vectors can be used.
                     let bytes = *bytes;
-                    blocks::$block(&bytes, out);
+                    $block(&bytes, out);
                 }
             },
         );
@@ -98,15 +98,17 @@ pub(crate) fn decode(format: Format, bytes: &[u8], out: &mut [f32]) {
         Format::BF16 | Format::Ggml(GgmlDType::BF16) => with_cast::<bf16>(bytes, |numbers| {
             each_number!(of_bf16, numbers, out);
         }),
+        Format::Iq4Nl => each_block!(iq4::decode_nl, bytes, out),
+        Format::Iq4Xs => each_block!(iq4::decode_xs, bytes, out),
         Format::Ggml(dtype) => match dtype {
-            GgmlDType::Q4_0 => each_block!(q4_0, bytes, out),
-            GgmlDType::Q4_1 => each_block!(q4_1, bytes, out),
-            GgmlDType::Q8_0 => each_block!(q8_0, bytes, out),
-            GgmlDType::Q5_0 => each_block!(q5_0, bytes, out),
-            GgmlDType::Q5_1 => each_block!(q5_1, bytes, out),
-            GgmlDType::Q4K => each_block!(q4_k, bytes, out),
-            GgmlDType::Q5K => each_block!(q5_k, bytes, out),
-            GgmlDType::Q6K => each_block!(q6_k, bytes, out),
+            GgmlDType::Q4_0 => each_block!(blocks::q4_0, bytes, out),
+            GgmlDType::Q4_1 => each_block!(blocks::q4_1, bytes, out),
+            GgmlDType::Q8_0 => each_block!(blocks::q8_0, bytes, out),
+            GgmlDType::Q5_0 => each_block!(blocks::q5_0, bytes, out),
+            GgmlDType::Q5_1 => each_block!(blocks::q5_1, bytes, out),
+            GgmlDType::Q4K => each_block!(blocks::q4_k, bytes, out),
+            GgmlDType::Q5K => each_block!(blocks::q5_k, bytes, out),
+            GgmlDType::Q6K => each_block!(blocks::q6_k, bytes, out),
             GgmlDType::Q8_1 => as_candle_does::<k_quants::BlockQ8_1>(bytes, out),
             GgmlDType::Q2K => as_candle_does::<k_quants::BlockQ2K>(bytes, out),
             GgmlDType::Q3K => as_candle_does::<k_quants::BlockQ3K>(bytes, out),

@@ -55,6 +55,7 @@ pub mod composed;
 mod cpu;
 mod decode;
 pub mod error;
+mod iq4;
 pub mod linear;
 pub mod loss;
 mod matmul;

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use crate::decode::{cast, decode};
 use crate::error::{Error, Result};
+use crate::iq4;
 
 /// A range of bytes in shared memory: part of a mapped file, or a buffer of our own.
 #[derive(Clone)]
@@ -88,6 +89,10 @@ pub enum Format {
     BF16,
     /// Blocks of quantized numbers along the last dimension, as ggml defines them.
     Ggml(GgmlDType),
+    /// As [`Format::Ggml`]: one of sixteen levels times a scale of 32 numbers.
+    Iq4Nl,
+    /// As [`Format::Iq4Nl`], with scales of six bits in a block of 256.
+    Iq4Xs,
 }
 
 impl Format {
@@ -98,6 +103,8 @@ impl Format {
             Self::F32 => (1, 4),
             Self::F16 | Self::BF16 => (1, 2),
             Self::Ggml(dtype) => (dtype.block_size(), dtype.type_size()),
+            Self::Iq4Nl => (32, 18),
+            Self::Iq4Xs => (256, 136),
         }
     }
 
@@ -132,7 +139,7 @@ impl Format {
             Self::F32 => Some(DType::F32),
             Self::F16 => Some(DType::F16),
             Self::BF16 => Some(DType::BF16),
-            Self::Ggml(_) => None,
+            Self::Ggml(_) | Self::Iq4Nl | Self::Iq4Xs => None,
         }
     }
 }
@@ -144,6 +151,8 @@ impl fmt::Display for Format {
             Self::F16 => f.write_str("F16"),
             Self::BF16 => f.write_str("BF16"),
             Self::Ggml(dtype) => f.write_str(&format!("{dtype:?}").replace('K', "_K")),
+            Self::Iq4Nl => f.write_str("IQ4_NL"),
+            Self::Iq4Xs => f.write_str("IQ4_XS"),
         }
     }
 }
@@ -311,15 +320,18 @@ impl Stored {
             Format::Ggml(dtype) => QTensor::quantize(values, dtype)?.data()?.into_owned(),
             _ => {
                 let values = values.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-                encode_dense(&values, format)
+                encode(&values, format)
             }
         };
         Self::new(format, shape, bytes.into())
     }
 }
 
-fn encode_dense(values: &[f32], format: Format) -> Vec<u8> {
+/// `values`, whole blocks of them, in a format that is ours to write.
+fn encode(values: &[f32], format: Format) -> Vec<u8> {
     match format {
+        Format::Iq4Nl => values.as_chunks().0.par_iter().flat_map_iter(iq4::encode_nl).collect(),
+        Format::Iq4Xs => values.as_chunks().0.par_iter().flat_map_iter(iq4::encode_xs).collect(),
         Format::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
         Format::BF16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
         _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),

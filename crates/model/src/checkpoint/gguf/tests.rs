@@ -48,6 +48,15 @@ fn tensors_have_their_outermost_dimension_first() {
 }
 
 #[test]
+fn types_that_candle_lacks_are_read() {
+    let sample =
+        Sample::default().tensor("a", &[32], 20, &[0; 18]).tensor("b", &[256], 23, &[0; 136]);
+    let file = sample.open().unwrap().file;
+    let formats = ["a", "b"].map(|name| file.get(name).unwrap().format().to_string());
+    assert_eq!(formats, ["IQ4_NL", "IQ4_XS"]);
+}
+
+#[test]
 fn metadata_is_read() {
     let metadata = model().open().unwrap().metadata;
     assert_eq!(metadata.text("general.architecture"), Some("llama"));
