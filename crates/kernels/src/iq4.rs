@@ -52,7 +52,7 @@ pub(crate) fn decode_xs(
     }
 }
 
-/// The block that is nearest to `x` by squared distance, of those with a level at its largest number.
+/// The block nearest to `x` by squared distance, of the scales that [`fitting`] tries.
 pub(crate) fn encode_nl(x: &[f32; PART]) -> [u8; 2 + PART / 2] {
     let scale = fitting(x, narrowed);
     let mut block = [0; 2 + PART / 2];

@@ -54,7 +54,7 @@ impl Factor {
         self.factor.solve(rhs)
     }
 
-    /// `tr(xᵀ matrix⁻¹ x)`, of which the columns `x` are used up: half as much work as a solution.
+    /// `tr(xᵀ matrix⁻¹ x)`, by half the work of a solution.
     #[must_use]
     pub fn energy(&self, mut x: Mat<f64>) -> f64 {
         self.factor.L().solve_lower_triangular_in_place(x.as_mut());
