@@ -12,7 +12,6 @@ raw lines of both sides go there.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -60,15 +59,18 @@ def ours(args, mode):
 def our_start(args):
     """From the start of a process to the first token of its answer."""
     command = [args.retcon, "ask", str(args.model), PROMPT, "--tokens", "1", "--threads", str(args.threads)]
-    times = []
+    times, peaks = [], []
     for _ in range(6):
         began = time.perf_counter()
-        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Of this child alone: what built it was one too, and larger.
+        _, status, used = os.wait4(process.pid, 0)
         times.append(time.perf_counter() - began)
-    # Of the largest child so far; the program of `start` is smaller than those of other modes,
-    # which is why this mode runs first.
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return {"name": "start", "seconds": statistics.median(times[1:]), "best": min(times[1:]), "peak_rss_mb": peak}
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        peaks.append(used.ru_maxrss / 1024)
+    return {"name": "start", "seconds": statistics.median(times[1:]), "best": min(times[1:]), "peak_rss_mb": max(peaks)}
 
 
 def theirs(args, mode):
