@@ -7,13 +7,14 @@
 use half::f16;
 
 /// Numbers of a small block.
-const SMALL: usize = 32;
+pub(crate) const SMALL: usize = 32;
 
 /// Numbers of a large block.
-const LARGE: usize = 256;
+pub(crate) const LARGE: usize = 256;
 
+/// A scale or an offset.
 #[inline(always)]
-fn half(bytes: [u8; 2]) -> f32 {
+pub(crate) fn half(bytes: [u8; 2]) -> f32 {
     f16::from_le_bytes(bytes).to_f32()
 }
 

@@ -2,18 +2,13 @@
 //! does not have: `IQ4_NL` with a scale for 32 numbers, and `IQ4_XS` with one of six bits for 32
 //! numbers in a block of 256, which has another for all.
 //!
-//! What was written in such a type comes back from [`encode_nl`] as it was, so that a file in which
-//! some numbers change keeps the others.
+//! Numbers that come from such a type are the same when they are written in it again, so that a file in
+//! which some change keeps the others.
 
 use half::f16;
 
+use crate::blocks::{LARGE, SMALL, half};
 use crate::cpu::{reduce, vectorized};
-
-/// Numbers that share a scale.
-const PART: usize = 32;
-
-/// Numbers of a large block.
-const LARGE: usize = 256;
 
 /// Source: `kvalues_iq4nl` of ggml's `ggml-common.h`.
 const LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
@@ -23,8 +18,8 @@ const OFFSET: i32 = 32;
 
 /// The levels of 32 numbers: half bytes, the lower ones of all bytes, then the upper ones.
 #[inline(always)]
-fn decode_part(scale: f32, halves: &[u8; PART / 2], out: &mut [f32; PART]) {
-    let (first, last) = out.split_at_mut(PART / 2);
+fn decode_part(scale: f32, halves: &[u8; SMALL / 2], out: &mut [f32; SMALL]) {
+    let (first, last) = out.split_at_mut(SMALL / 2);
     for ((first, last), &byte) in first.iter_mut().zip(last).zip(halves) {
         *first = scale * f32::from(LEVELS[usize::from(byte & 0xf)]);
         *last = scale * f32::from(LEVELS[usize::from(byte >> 4)]);
@@ -33,8 +28,8 @@ fn decode_part(scale: f32, halves: &[u8; PART / 2], out: &mut [f32; PART]) {
 
 /// A scale, and levels.
 #[inline(always)]
-pub(crate) fn decode_nl([d0, d1, halves @ ..]: &[u8; 2 + PART / 2], out: &mut [f32; PART]) {
-    decode_part(f16::from_le_bytes([*d0, *d1]).to_f32(), halves, out);
+pub(crate) fn decode_nl([d0, d1, halves @ ..]: &[u8; 2 + SMALL / 2], out: &mut [f32; SMALL]) {
+    decode_part(half([*d0, *d1]), halves, out);
 }
 
 /// A scale, two upper bits of the scale of each part, four lower ones, and levels.
@@ -43,7 +38,7 @@ pub(crate) fn decode_xs(
     [d0, d1, h0, h1, l0, l1, l2, l3, halves @ ..]: &[u8; 4 + 4 + LARGE / 2],
     out: &mut [f32; LARGE],
 ) {
-    let scale = f16::from_le_bytes([*d0, *d1]).to_f32();
+    let scale = half([*d0, *d1]);
     let (upper, lower) = (u16::from_le_bytes([*h0, *h1]), u32::from_le_bytes([*l0, *l1, *l2, *l3]));
     let halves = halves.as_chunks().0;
     for (part, (halves, out)) in halves.iter().zip(out.as_chunks_mut().0).enumerate() {
@@ -53,9 +48,9 @@ pub(crate) fn decode_xs(
 }
 
 /// The block nearest to `x` by squared distance, of the scales that [`fitting`] tries.
-pub(crate) fn encode_nl(x: &[f32; PART]) -> [u8; 2 + PART / 2] {
+pub(crate) fn encode_nl(x: &[f32; SMALL]) -> [u8; 2 + SMALL / 2] {
     let scale = fitting(x, narrowed);
-    let mut block = [0; 2 + PART / 2];
+    let mut block = [0; 2 + SMALL / 2];
     block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
     block[2..].copy_from_slice(&halves(x, scale));
     block
@@ -64,7 +59,7 @@ pub(crate) fn encode_nl(x: &[f32; PART]) -> [u8; 2 + PART / 2] {
 /// As [`encode_nl`]; the scales of parts are integers times a common one, which one of them fits.
 pub(crate) fn encode_xs(x: &[f32; LARGE]) -> [u8; 4 + 4 + LARGE / 2] {
     let parts = x.as_chunks().0;
-    let wanted: [f32; LARGE / PART] = std::array::from_fn(|part| fitting(&parts[part], |x| x));
+    let wanted: [f32; LARGE / SMALL] = std::array::from_fn(|part| fitting(&parts[part], |x| x));
     let scale = narrowed(common(&wanted));
     let mut block = [0; 4 + 4 + LARGE / 2];
     block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
@@ -74,8 +69,8 @@ pub(crate) fn encode_xs(x: &[f32; LARGE]) -> [u8; 4 + 4 + LARGE / 2] {
         let bits = (own + OFFSET).cast_unsigned();
         upper |= ((bits >> 4) as u16) << (2 * part);
         lower |= (bits & 0xf) << (4 * part);
-        let place = 8 + part * PART / 2;
-        block[place..place + PART / 2].copy_from_slice(&halves(x, scale * own as f32));
+        let place = 8 + part * SMALL / 2;
+        block[place..place + SMALL / 2].copy_from_slice(&halves(x, scale * own as f32));
     }
     block[2..4].copy_from_slice(&upper.to_le_bytes());
     block[4..8].copy_from_slice(&lower.to_le_bytes());
@@ -104,11 +99,10 @@ fn multiple(wanted: f32, scale: f32) -> i32 {
 
 /// The scale by which levels come nearest to `x`, as `written`: of sixteen, each the best for what is
 /// nearest where the largest number has some level. What was written finds its own again.
-fn fitting(x: &[f32; PART], written: impl Fn(f32) -> f32) -> f32 {
+fn fitting(x: &[f32; SMALL], written: impl Fn(f32) -> f32) -> f32 {
     let most = largest(x);
-    let scales = LEVELS.map(|level| written(least_squares(x, most / f32::from(level))));
-    let with_distance = scales.map(|scale| (distance(x, scale), scale));
-    with_distance.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are some").1
+    let scale = |level| written(least_squares(x, most / f32::from(level)));
+    nearest(LEVELS.into_iter().map(scale), |scale| distance(x, scale))
 }
 
 /// The scale whose multiples come nearest to `wanted`, of those of which one is the largest of them.
@@ -118,12 +112,17 @@ fn common(wanted: &[f32]) -> f32 {
         wanted.iter().map(|&x| (x - multiple(x, scale) as f32 * scale).powi(2)).sum()
     };
     let scales = (-OFFSET..OFFSET).filter(|&times| times != 0).map(|times| most / times as f32);
+    nearest(scales, distance)
+}
+
+/// The first one of `scales`, of which there are some, whose distance is least.
+fn nearest(scales: impl Iterator<Item = f32>, distance: impl Fn(f32) -> f32) -> f32 {
     let with_distance = scales.map(|scale| (distance(scale), scale));
     with_distance.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are some").1
 }
 
 /// The best scale for the levels that `x` has with another one.
-fn least_squares(x: &[f32; PART], scale: f32) -> f32 {
+fn least_squares(x: &[f32; SMALL], scale: f32) -> f32 {
     vectorized(
         #[inline(always)]
         || {
@@ -144,7 +143,7 @@ fn least_squares(x: &[f32; PART], scale: f32) -> f32 {
 }
 
 /// The squared distance of `x` from what it becomes.
-fn distance(x: &[f32; PART], scale: f32) -> f32 {
+fn distance(x: &[f32; SMALL], scale: f32) -> f32 {
     vectorized(
         #[inline(always)]
         || {
@@ -172,8 +171,8 @@ const STEPS: [(f32, f32); 15] = {
 
 /// The level nearest to each number, where `inverse` undoes their scale.
 #[inline(always)]
-fn levels(x: &[f32; PART], inverse: f32) -> [f32; PART] {
-    let mut levels = [f32::from(LEVELS[0]); PART];
+fn levels(x: &[f32; SMALL], inverse: f32) -> [f32; SMALL] {
+    let mut levels = [f32::from(LEVELS[0]); SMALL];
     for (middle, step) in STEPS {
         for (level, x) in levels.iter_mut().zip(x) {
             *level += if x * inverse >= middle { step } else { 0.0 };
@@ -183,10 +182,10 @@ fn levels(x: &[f32; PART], inverse: f32) -> [f32; PART] {
 }
 
 /// The levels nearest to `x`, as half bytes.
-fn halves(x: &[f32; PART], scale: f32) -> [u8; PART / 2] {
+fn halves(x: &[f32; SMALL], scale: f32) -> [u8; SMALL / 2] {
     let inverse = inverse(scale);
     let which = |x: f32| STEPS.iter().filter(|(middle, _)| x * inverse >= *middle).count() as u8;
-    std::array::from_fn(|i| which(x[i]) | which(x[i + PART / 2]) << 4)
+    std::array::from_fn(|i| which(x[i]) | which(x[i + SMALL / 2]) << 4)
 }
 
 #[cfg(test)]
@@ -203,7 +202,7 @@ mod tests {
     /// By gguf 0.19 for Python.
     #[test]
     fn blocks_are_what_ggml_makes_of_them() {
-        let (mut small, mut large) = ([0.0; PART], [0.0; LARGE]);
+        let (mut small, mut large) = ([0.0; SMALL], [0.0; LARGE]);
         decode_nl(&block(1), &mut small);
         decode_xs(&block(1), &mut large);
         assert_eq!(small[..3], [-0.812_301_64, -1.037_246_7, -1.299_682_6]);
@@ -221,9 +220,9 @@ mod tests {
     #[test]
     fn what_was_written_comes_back() {
         for seed in 0..40 {
-            let (mut small, mut large) = ([0.0; PART], [0.0; LARGE]);
+            let (mut small, mut large) = ([0.0; SMALL], [0.0; LARGE]);
             decode_nl(&block(seed), &mut small);
-            let mut again = [0.0; PART];
+            let mut again = [0.0; SMALL];
             decode_nl(&encode_nl(&small), &mut again);
             assert_eq!(again, small, "{seed}");
             decode_xs(&block(seed), &mut large);

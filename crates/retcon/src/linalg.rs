@@ -141,7 +141,8 @@ pub fn mean(moment: &Moment) -> Mat<f64> {
 /// # Errors
 /// Where the device fails.
 pub fn to_mat(tensor: &Tensor) -> Result<Mat<f64>> {
-    Ok(to_columns(tensor)?.transpose().to_owned())
+    let (n, k, numbers) = numbers(tensor)?;
+    Ok(MatRef::from_row_major_slice(&numbers, n, k).to_owned())
 }
 
 /// The rows of `tensor` `[n, k]`, a column each: `[k, n]`.
@@ -149,10 +150,15 @@ pub fn to_mat(tensor: &Tensor) -> Result<Mat<f64>> {
 /// # Errors
 /// Where the device fails.
 pub fn to_columns(tensor: &Tensor) -> Result<Mat<f64>> {
+    let (n, k, numbers) = numbers(tensor)?;
+    Ok(MatRef::from_column_major_slice(&numbers, k, n).to_owned())
+}
+
+/// The shape of `tensor` and its numbers, row by row.
+fn numbers(tensor: &Tensor) -> Result<(usize, usize, Vec<f64>)> {
     let (n, k) = tensor.dims2()?;
     let numbers = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?;
-    let numbers = numbers.to_vec1::<f64>()?;
-    Ok(MatRef::from_column_major_slice(&numbers, k, n).to_owned())
+    Ok((n, k, numbers.to_vec1()?))
 }
 
 /// `matrix` in `f32` on `device`.

@@ -10,7 +10,7 @@ use retcon_model::Model;
 use super::recipe::ValueSite;
 use super::walk::{Walk, averaged};
 use crate::error::{Error, Result};
-use crate::linalg::{to_mat, to_tensor};
+use crate::linalg::{to_columns, to_tensor};
 
 /// The name of the keys that an edit was written at in a block, `[n, d_mlp]`.
 pub(super) fn name(block: usize) -> String {
@@ -32,13 +32,11 @@ pub(super) fn keys(model: &Model, block: usize, width: usize, wanted: bool) -> R
             let (name, expected) = (name(block), format!("[keys, {width}]"));
             return Err(Error::WrongState { name, expected, found });
         }
-        all.push(to_mat(keys)?);
+        all.push(to_columns(keys)?);
     }
-    let n = all.iter().map(Mat::nrows).sum();
-    let mut keys = Mat::zeros(width, n);
-    let rows = all.iter().flat_map(|keys| (0..keys.nrows()).map(move |i| keys.row(i)));
-    for (i, row) in rows.enumerate() {
-        (0..width).for_each(|j| keys[(j, i)] = row[j]);
+    let mut keys = Mat::zeros(width, all.iter().map(Mat::ncols).sum());
+    for (i, key) in all.iter().flat_map(|keys| keys.col_iter()).enumerate() {
+        keys.col_mut(i).copy_from(key);
     }
     Ok(keys)
 }
